@@ -1,0 +1,56 @@
+"""genbench: trains generative models under equal budgets and scores them into tables that can be compared."""
+
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
+if _TYPE_CHECKING:
+    from genbench.benchmark import Benchmark
+    from genbench.hookspecs import hookimpl
+    from genbench.model import Batch
+    from genbench.record import Record
+    from genbench.specs import Budget, DatasetSpec, DataSpec, EvaluatorSpec, MetricSpec, ModelSpec
+
+__all__ = [
+    "Batch",
+    "Benchmark",
+    "Budget",
+    "DataSpec",
+    "DatasetSpec",
+    "EvaluatorSpec",
+    "MetricSpec",
+    "ModelSpec",
+    "Record",
+    "hookimpl",
+]
+__version__ = "0.1.0"
+
+PROTOCOL_VERSION = 1
+"""Raised whenever the core changes what a run computes; a part of every benchmark's digest."""
+
+_HOMES = {
+    "Batch": "model",
+    "Benchmark": "benchmark",
+    "Budget": "specs",
+    "DataSpec": "specs",
+    "DatasetSpec": "specs",
+    "EvaluatorSpec": "specs",
+    "MetricSpec": "specs",
+    "ModelSpec": "specs",
+    "Record": "record",
+    "hookimpl": "hookspecs",
+}
+
+
+def __getattr__(name: str) -> _Any:
+    # Resolved on first use (PEP 562): every plugin's hook module imports this package, and `genbench --help`
+    # should not pay for records and benchmarks that it never touches.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(_import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,158 @@
+"""The command line. Each command is a module of its own, imported only when it is invoked or its help is shown.
+
+A command's module defines ``command``, a :class:`click.Command`. What the command returns, if it is an int, is
+the exit status:
+
+    0  ok                                        4  the results folder or the disk refused
+    1  some run is not ok                        5  nothing selected, or nothing to show
+    2  usage: unknown name, option or value      130, 141, 143  ended by a signal
+    3  a check found a fault
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from genbench.errors import GenbenchError
+
+if TYPE_CHECKING:
+    from genbench.plugins import Registry
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("genbench.cli.run", "Train models under equal budgets and score them."),
+    "table": ("genbench.cli.table", "Show the leaderboard of a benchmark."),
+    "list": ("genbench.cli.list_", "List installed models, benchmarks, data sets, metrics and plugins."),
+    "show": ("genbench.cli.show", "Show all that is known of one run."),
+    "sample": ("genbench.cli.sample", "Draw samples from a trained model."),
+    "score": ("genbench.cli.score", "Score samples made by anything against a benchmark."),
+    "publish": ("genbench.cli.publish", "Write the leaderboard as a static web page."),
+    "new": ("genbench.cli.new", "Write a plugin project to start from."),
+    "check": ("genbench.cli.check", "Check that a model keeps its contract."),
+    "doctor": ("genbench.cli.doctor", "Show the environment and what is wrong with it."),
+}
+"""Name, module and one line of help of genbench's own commands, in the order of ``genbench --help``."""
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports a command's module only when it needs more."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*COMMANDS, *sorted(_third_party().commands)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in COMMANDS:
+            command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+            return command
+        found = _third_party().commands.get(cmd_name)
+        return found.spec if found else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        command = self.get_command(ctx, name)
+        if command is None and not name.startswith("-"):
+            registry = _third_party()
+            warn_of_broken(registry)
+            raise click.UsageError(str(GenbenchError.unknown("command", name, self.list_commands(ctx))), ctx)
+        return super().resolve_command(ctx, args) if command is None else (name, command, args[1:])
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+        added = {name: entry.spec for name, entry in sorted(_third_party().commands.items())}
+        if added:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl([(name, command.get_short_help_str(80)) for name, command in added.items()])
+
+
+def _third_party() -> Registry:
+    """The plugins of other distributions: genbench's own add no commands, so that help need not load them."""
+    from importlib.metadata import entry_points
+
+    from genbench.plugins import GROUP, discover
+
+    return discover(point for point in entry_points(group=GROUP) if not point.dist or point.dist.name != "genbench")
+
+
+def warn_of_broken(registry: Registry) -> None:
+    """One line on stderr for each plugin that is installed and can't be used."""
+    for plugin in registry.broken:
+        click.echo(f"Warning: plugin {plugin.name} of {plugin.distribution} is not used: {plugin.problem}", err=True)
+
+
+EPILOG = """\b
+Examples:
+  genbench run --all                      everything on the default benchmark
+  genbench run dcgan 'vae[latent=16]'     two models, one with another configuration
+  genbench table --format md              the leaderboard as Markdown
+  genbench COMMAND --help                 what a command does, with examples
+
+\b
+Exit status:
+  0 ok   1 some run is not ok   2 usage   3 a check found a fault
+  4 results folder or disk   5 nothing selected or to show   130, 141, 143 signals
+"""
+
+
+def _print_version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from genbench import __version__
+
+        click.echo(f"genbench {__version__}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
+def cli() -> None:
+    """A bench for generative models.
+
+    Trains every model under the same seeds and the same budget, scores all of them the same way (FID, KID, IS,
+    precision, recall, bits per dimension) and puts them into tables whose rows may be compared.
+    """
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status; the console script ``genbench``.
+
+    Args:
+        args: the arguments, by default those of the process.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that can't show an arrow gets a question mark, not a traceback.
+        with contextlib.suppress(AttributeError, ValueError, OSError):
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    try:
+        status = cli.main(args, prog_name="genbench", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        return 130
+    except GenbenchError as error:
+        click.echo(f"Error: {error}", err=True)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader has gone (`genbench table | head`); nothing more can be said, also not at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return status if type(status) is int else 0

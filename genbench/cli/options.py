@@ -1,0 +1,83 @@
+"""Options that several commands share, so that they are spelt and explained alike, and what they stand for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from genbench.cli import warn_of_broken
+
+if TYPE_CHECKING:
+    from genbench.plugins import Registry
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def results_option(command: Command) -> Command:
+    """``--results DIR``, passed as ``results: Path``."""
+    return click.option(
+        "--results",
+        type=click.Path(path_type=Path),
+        default=Path("results"),
+        envvar="GENBENCH_RESULTS",
+        show_default=True,
+        show_envvar=True,
+        metavar="DIR",
+        help="Folder of results.",
+    )(command)
+
+
+def benchmark_option(command: Command) -> Command:
+    """``-b, --benchmark NAME``, passed as ``benchmark: str``."""
+    return click.option(
+        "-b",
+        "--benchmark",
+        default="digits",
+        show_default=True,
+        metavar="BENCHMARK",
+        help="Name of an installed benchmark, or the path of a .toml file.",
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    """``--json``, passed as ``as_json: bool``: JSON alone on stdout."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on stdout.")(command)
+
+
+def dev_option(command: Command) -> Command:
+    """``--dev``, passed as ``dev: bool``."""
+    return click.option(
+        "--dev",
+        is_flag=True,
+        help="Score against a validation fold of the training split; for tuning, never in a leaderboard.",
+    )(command)
+
+
+def budget_option(command: Command) -> Command:
+    """``--budget KEY=VALUE``, repeatable, passed as ``budget: tuple[str, ...]``; see
+    :func:`genbench.selection.parse_budget`."""
+    return click.option(
+        "--budget",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Replace a value of the benchmark's [budget], such as images=2000. May be repeated. Such runs are "
+        "kept apart and never enter a leaderboard.",
+    )(command)
+
+
+def load_registry() -> Registry:
+    """All installed plugins; those that can't be used are told of on stderr."""
+    from genbench.plugins import discover
+
+    registry = discover()
+    warn_of_broken(registry)
+    return registry
+
+
+def print_json(document: object) -> None:
+    """``document`` as JSON on stdout; NaN and infinities are refused, since they are not JSON."""
+    click.echo(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False))

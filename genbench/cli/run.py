@@ -1,0 +1,186 @@
+"""``genbench run``: the matrix of models and seeds, trained, scored and shown."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from genbench.cli.options import benchmark_option, budget_option, dev_option, load_registry, print_json, results_option
+from genbench.errors import GenbenchError, NothingSelected
+
+if TYPE_CHECKING:
+    from genbench.benchmark import Benchmark
+    from genbench.executors.local import LocalExecutor
+    from genbench.matrix import PlannedRun, Rerun
+    from genbench.plugins import Registry
+    from genbench.store import Store
+
+
+class Seeds(click.ParamType):
+    """``0,1,2`` or ``0-4``, or both: a sorted list of distinct seeds."""
+
+    name = "SEEDS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        seeds: set[int] = set()
+        for part in str(value).split(","):
+            first, dash, last = part.partition("-")
+            if not first.isdecimal() or (dash and not last.isdecimal()):
+                self.fail(f"{value!r} is no list of seeds; write 0,1,2 or 0-4", param, ctx)
+            seeds.update(range(int(first), int(last or first) + 1))
+        return sorted(seeds)
+
+
+@click.command("run")
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.option("--all", "everything", is_flag=True, help="All installed models.")
+@benchmark_option
+@click.option("--seeds", type=Seeds(), help="Some of the benchmark's seeds only: 0,1,2 or 0-4.")
+@click.option("--jobs", type=click.IntRange(1), help="Runs side by side; by default one a core.")
+@results_option
+@dev_option
+@budget_option
+@click.option("--rerun", type=click.Choice(["failed", "all"]), help="Also do again what has failed, or everything.")
+@click.option("--dry-run", is_flag=True, help="Print the matrix and its budget, and do nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the records as JSON on stdout instead of the table.")
+def command(
+    models: tuple[str, ...],
+    everything: bool,
+    benchmark: str,
+    seeds: list[int] | None,
+    jobs: int | None,
+    results: Path,
+    dev: bool,
+    budget: tuple[str, ...],
+    rerun: Rerun | None,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Train MODELs under the benchmark's budget and seeds, score them, and print the table.
+
+    A MODEL is a name from `genbench list models`, with options in brackets where its configuration is to
+    differ: 'dcgan[width=128]'. Runs that are finished are kept and skipped; runs whose code or benchmark has
+    changed since are moved to .superseded and done again. Ctrl-C ends what is running and keeps what is
+    finished; the same command goes on from there. A second Ctrl-C does not wait.
+
+    \b
+    Examples:
+      genbench run --all
+      genbench run vae 'vae[latent=4]' --seeds 0-2
+      genbench run my-model --dev --budget images=20000
+      genbench run --all -b digits-smoke --jobs 1 --json
+    """
+    from genbench.matrix import choose, plan
+    from genbench.selection import load_benchmark, parse_budget, select_model
+    from genbench.store import Store
+
+    registry = load_registry()
+    chosen = load_benchmark(registry, benchmark, dev, parse_budget(budget))
+    if everything:
+        models = (*sorted(registry.models), *(model for model in models if model not in registry.models))
+    if not models:
+        raise NothingSelected("no model is selected; name some (see `genbench list models`), or use --all")
+    entries = choose(chosen, [select_model(registry, model) for model in dict.fromkeys(models)])
+    picked = _seeds(chosen, seeds)
+    store = Store(results)
+    if not dry_run:
+        store.check_writable()
+    runs = plan(store, chosen, entries, picked, rerun)
+    if dry_run:
+        _print_matrix(chosen, runs)
+        return 0
+
+    interrupted = _execute(registry, chosen, runs, store, jobs)
+    records = [record for run in runs if (record := store.read(run.key)) is not None]
+    if as_json:
+        print_json([asdict(record) for record in records])
+    else:
+        _print_table(chosen, registry, records)
+    if interrupted is not None:
+        return interrupted
+    # A model that `--all` brought along and that declares itself unfit for the data is no failure.
+    fine = ("ok", "unsupported") if everything else ("ok",)
+    return 0 if len(records) == len(runs) and all(record.status in fine for record in records) else 1
+
+
+def _seeds(benchmark: Benchmark, wanted: Sequence[int] | None) -> list[int]:
+    if wanted is None:
+        return benchmark.file.seeds
+    unknown = sorted(set(wanted) - set(benchmark.file.seeds))
+    if unknown:
+        raise GenbenchError(f"--seeds: {benchmark.name} has the seeds {benchmark.file.seeds}, not {unknown}")
+    return list(wanted)
+
+
+def _print_matrix(benchmark: Benchmark, runs: Sequence[PlannedRun]) -> None:
+    """What would be done: each run and why, and the most that it may cost."""
+    budget = benchmark.budget
+    flops = "no FLOP limit" if budget.flops is None else f"{budget.flops / 1e12:g} TFLOP"
+    click.echo(f"{benchmark.folder} (digest {benchmark.digest}): {budget.images:,} images or {flops} a run, at most "
+               f"{budget.seconds:g} s of training on {budget.threads} thread(s) of {budget.device}")
+    width = max(len(str(run.key)) for run in runs)
+    for run in runs:
+        state = "unsupported: " + run.entry.unsupported if run.entry.unsupported else run.state
+        click.echo(f"  {run.key!s:{width}}  {state}")
+    todo = [run for run in runs if run.state != "done"]
+    click.echo(f"{len(todo)} of {len(runs)} runs to do; at most {len(todo) * budget.seconds / 3600:.1f} hours of training "
+               "one after another")
+
+
+def _execute(
+    registry: Registry, benchmark: Benchmark, runs: Sequence[PlannedRun], store: Store, jobs: int | None
+) -> int | None:
+    """Do what is to be done; returns 130 or 143 if a signal ended it early, else None."""
+    todo = [run for run in runs if run.state != "done"]
+    kept = len(runs) - len(todo)
+    if not todo:
+        click.echo(f"All {kept} runs are done already; --rerun failed or --rerun all does them again.", err=True)
+        return None
+    from genbench.executors.launcher import Launcher
+    from genbench.executors.local import LocalExecutor
+    from genbench.executors.prepare import default_jobs, make_context
+    from genbench.report.live import live_view
+
+    for run in todo:
+        if run.state == "stale":
+            click.echo(f"{run.key}: its code, configuration or benchmark has changed; it is run again and the old "
+                       "record moves to .superseded", err=True)
+    with Launcher(benchmark.budget.threads) as launcher:
+        context = make_context(registry, benchmark, store, launcher)
+        executor = LocalExecutor(launcher, jobs or default_jobs(benchmark.budget.threads))
+        with _signals(executor) as received, live_view(registry, todo, kept, executor.jobs) as observer:
+            executor.execute(todo, context, observer)
+    return 128 + received[0] if received else None
+
+
+@contextmanager
+def _signals(executor: LocalExecutor) -> Iterator[list[int]]:
+    """The first SIGINT or SIGTERM ends the runs in order; a second one does not wait."""
+    received: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        if len(received) > 1:
+            raise KeyboardInterrupt
+        executor.cancel()
+        click.echo("Stopping: what is running ends now, what is finished is kept. Once more to quit at once.", err=True)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _print_table(benchmark: Benchmark, registry: Registry, records: Sequence[Any]) -> None:
+    from genbench.cli.table import print_leaderboard
+
+    print_leaderboard(benchmark, registry, records)

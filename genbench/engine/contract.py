@@ -1,0 +1,112 @@
+"""Building a model from a job, and holding it to its contract."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from typing import Any, cast
+
+import torch
+
+from genbench.engine import rng
+from genbench.errors import GenbenchError, InvalidOutput
+from genbench.job import Job
+from genbench.model import Model
+from genbench.specs import DataSpec
+
+
+def resolve(target: str) -> Any:
+    """What an import string ``"package.module:Name"`` names.
+
+    Raises:
+        GenbenchError: if the module has no such name. Errors of the import itself are the plugin's own.
+    """
+    module_name, _, name = target.partition(":")
+    module = importlib.import_module(module_name)
+    if not hasattr(module, name):
+        raise GenbenchError(f"{target!r}: the module {module_name} has no {name!r}")
+    return getattr(module, name)
+
+
+def prepare_torch(threads: int) -> None:
+    """Deterministic algorithms, no autotuning, no TF32, and the benchmark's number of threads."""
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def build(job: Job) -> Model:
+    """The model of a job, built under the stream ``init``."""
+    sys.path[:0] = [folder for folder in job.sys_path if folder not in sys.path]
+    config = resolve(job.config_type)(**job.model.config)
+    rng.seed_globals(job.seed, "init")
+    return cast(Model, resolve(job.factory)(config, job.data, torch.device(job.budget.device)))
+
+
+def check_logs(logs: object) -> Mapping[str, torch.Tensor]:
+    """What ``train_step`` returned, if it is what it promised.
+
+    Raises:
+        InvalidOutput: naming the offending entry.
+    """
+    if not isinstance(logs, Mapping):
+        raise InvalidOutput(f"train_step: must return a dict of 0-d tensors, not {type(logs).__name__}")
+    for name, value in logs.items():
+        if not isinstance(name, str):
+            raise InvalidOutput(f"train_step: names are strings, not {name!r}")
+        if not isinstance(value, torch.Tensor) or value.dim() != 0:
+            found = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
+            raise InvalidOutput(f"train_step: {name!r} must be a 0-d tensor, not {found}")
+    return logs
+
+
+def check_samples(samples: object, n: int, data: DataSpec) -> torch.Tensor:
+    """What ``sample`` returned, if it is what it promised: uint8 ``[n, *shape]`` in ``0 .. levels - 1``.
+
+    Raises:
+        InvalidOutput: saying what was promised and found, with the first offending index. Nothing is coerced.
+    """
+    if not isinstance(samples, torch.Tensor):
+        raise InvalidOutput(f"sample: must return a tensor, not {type(samples).__name__}")
+    if samples.dtype is not torch.uint8:
+        raise InvalidOutput(f"sample: must return uint8 in 0 .. {data.levels - 1}, not {samples.dtype}")
+    if tuple(samples.shape) != (n, *data.shape):
+        raise InvalidOutput(f"sample({n}): must return shape {(n, *data.shape)}, not {tuple(samples.shape)}")
+    if int(samples.max()) >= data.levels:
+        index = (samples >= data.levels).nonzero()[0].tolist()
+        raise InvalidOutput(f"sample: values must lie in 0 .. {data.levels - 1}; at index {index} stands "
+                            f"{int(samples[tuple(index)])}")
+    return samples.cpu().contiguous()
+
+
+def check_log_prob(values: object, n: int, certain: bool) -> torch.Tensor:
+    """What ``log_prob`` returned, if it is what it promised: finite float ``[n]``, as float64 on the CPU.
+
+    Args:
+        certain: whether each value claims to be at most log P(x) and so at most 0 (kind ``exact``).
+
+    Raises:
+        InvalidOutput: saying what was promised and found, with the first offending index.
+    """
+    if not isinstance(values, torch.Tensor):
+        raise InvalidOutput(f"log_prob: must return a tensor, not {type(values).__name__}")
+    if not values.dtype.is_floating_point:
+        raise InvalidOutput(f"log_prob: must return floats (nats), not {values.dtype}")
+    if tuple(values.shape) != (n,):
+        raise InvalidOutput(f"log_prob: must return shape {(n,)}, one number an example, not {tuple(values.shape)}")
+    values = values.detach().to("cpu", torch.float64)
+    wrong = ~torch.isfinite(values)
+    if bool(wrong.any()):
+        index = int(wrong.nonzero()[0])
+        raise InvalidOutput(f"log_prob: example {index} of the batch got {float(values[index])}; a likelihood that is "
+                            "scored gives every test example a probability above 0")
+    # Rounding in float32 may leave a certain event a hair above probability 1.
+    if certain and bool((values > 1e-3).any()):
+        index = int((values > 1e-3).nonzero()[0])
+        raise InvalidOutput(f"log_prob: example {index} of the batch got {float(values[index]):.4g} nats, a probability "
+                            "above 1; a density on [0, 1]^D becomes a mass by subtracting D log(levels)")
+    return values

@@ -1,0 +1,155 @@
+"""The evaluation process: a state becomes samples and nats. Here the held-out examples are first seen."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from genbench.engine import rng, splits
+from genbench.engine.batches import Batches
+from genbench.engine.checkpoint import load_state
+from genbench.engine.contract import build, check_samples, prepare_torch
+from genbench.engine.environment import peak_memory
+from genbench.engine.flops import counting
+from genbench.engine.likelihood import log_probs, subset
+from genbench.engine.progress import Progress
+from genbench.errors import OverBudget
+from genbench.job import Job, outcome_file
+from genbench.model import Model
+
+PREPARE_SHARE = 0.05
+"""The most that ``prepare_for_eval`` may spend, as a share of the budget."""
+
+
+def evaluate(job: Job) -> dict[str, Any]:
+    """Sample from every state of a run and take the likelihood of held-out examples.
+
+    Leaves ``samples-<k>.npz`` and ``nats-<k>.npz`` for milestone k, and ``samples.npz`` and ``nats.npz`` for the
+    last state, in the working folder.
+
+    Returns:
+        Timings, and what ``prepare_for_eval`` spent on the last state.
+
+    Raises:
+        InvalidOutput, OverBudget: as the model earns it. Anything else is the plugin's own error.
+    """
+    prepare_torch(job.budget.threads)
+    trained = json.loads(outcome_file(job.folder, "train").read_text())["result"]
+    progress = Progress(job.folder, "evaluate")
+    states = [f"-{index}" for index in range(len(trained["milestones"]))]
+    for position, suffix in enumerate(states):
+        _evaluate_state(job, suffix, job.samples.milestone_n, job.likelihood_settings.milestone_examples,
+                        job.likelihood_settings.milestone_draws)
+        progress.report((position + 1) / (len(states) + 1))
+    spent, sample_seconds = _evaluate_state(job, "", job.samples.n, job.likelihood_settings.examples,
+                                            job.likelihood_settings.draws)
+    return {
+        "prepare": spent,
+        "sample_seconds": sample_seconds,
+        "samples_per_second": job.samples.n / sample_seconds,
+        "memory": peak_memory(),
+    }
+
+
+def restore(job: Job, stem: Path) -> tuple[Model, dict[str, Any]]:
+    """The model of a job in the state saved at ``stem``, prepared for its evaluation, and what preparing spent."""
+    model = build(job)
+    model.load_state_dict(load_state(stem))
+    x, labels = splits.training(Path(job.data_folder), job.dev)
+    return model, _prepare(job, model, x, labels)
+
+
+def draw_samples(job: Job, model: Model, n: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """``n`` samples, uint8 ``[n, *shape]``, and the labels asked for, int64 ``[n]``, of a conditional model."""
+    labels = _sample_labels(job, n)
+    chunks = []
+    with torch.no_grad():
+        for chunk, first in enumerate(range(0, n, job.samples.chunk)):
+            size = min(job.samples.chunk, n - first)
+            asked = None if labels is None else torch.from_numpy(labels[first : first + size]).to(job.budget.device)
+            rng.seed_globals(job.seed, "sample", chunk)
+            chunks.append(check_samples(model.sample(size, asked), size, job.data))
+    return torch.cat(chunks).numpy(), labels
+
+
+def class_frequencies(labels: np.ndarray, classes: int) -> np.ndarray:
+    """The share of each class among the training labels, float64 ``[classes]``."""
+    counts = np.bincount(labels, minlength=classes)
+    return np.asarray(counts / counts.sum())
+
+
+def _evaluate_state(job: Job, suffix: str, n: int, examples: int, draws: int) -> tuple[dict[str, Any], float]:
+    model, spent = restore(job, job.folder / f"state{suffix}")
+    began = time.monotonic()
+    samples, labels = draw_samples(job, model, n)
+    sample_seconds = time.monotonic() - began
+    arrays = {"samples": samples} if labels is None else {"samples": samples, "labels": labels}
+    np.savez_compressed(job.folder / f"samples{suffix}.npz", allow_pickle=False, **arrays)
+    if job.likelihood is not None:
+        _write_nats(job, model, suffix, examples, draws)
+    return spent, sample_seconds
+
+
+def _write_nats(job: Job, model: Model, suffix: str, examples: int, draws: int) -> None:
+    assert job.likelihood is not None
+    held_out, labels = splits.held_out(Path(job.data_folder), job.dev)
+    chosen = subset(labels, len(held_out), examples, job.data_sha256)
+    x = torch.from_numpy(held_out[chosen]).to(job.budget.device)
+    with torch.no_grad():
+        found = log_probs(model, job.likelihood, x, _class_log_prior(job), draws, job.likelihood_settings.chunk, job.seed)
+    if found is not None:
+        np.savez_compressed(job.folder / f"nats{suffix}.npz", allow_pickle=False, nats=found.nats, examples=chosen,
+                            kind=np.array(found.kind), draws=np.array(found.draws), dims=np.array(found.dims))
+
+
+def _prepare(job: Job, model: Model, x: np.ndarray, labels: np.ndarray | None) -> dict[str, Any]:
+    """Call ``prepare_for_eval`` where there is one, metered apart from training."""
+    prepare = getattr(model, "prepare_for_eval", None)
+    if prepare is None:
+        return {"images": 0, "flops": 0.0, "seconds": 0.0}
+    batches = Batches(x, labels, int(job.model.config["batch_size"]), job.seed, torch.device(job.budget.device), "prepare")
+    allowed = max(len(batches), int(PREPARE_SHARE * job.budget.images))
+    rng.seed_globals(job.seed, "prepare", 0)
+    handed = 0
+
+    def metered():  # type: ignore[no-untyped-def]
+        nonlocal handed
+        for batch in batches.first(allowed):
+            handed += len(batch.x)
+            yield batch
+
+    began = time.monotonic()
+    with counting() as counter:
+        prepare(metered())
+    flops = float(counter.get_total_flops())
+    if job.budget.flops is not None and flops > PREPARE_SHARE * job.budget.flops:
+        raise OverBudget(f"prepare_for_eval spent {flops:.3g} FLOPs; it may spend {PREPARE_SHARE:.0%} of the budget, "
+                         f"{PREPARE_SHARE * job.budget.flops:.3g}")
+    return {"images": handed, "flops": flops, "seconds": time.monotonic() - began}
+
+
+def _sample_labels(job: Job, n: int) -> np.ndarray | None:
+    """Labels from the training split's class frequencies, for a conditional model."""
+    if not job.conditional:
+        return None
+    frequencies = _training_frequencies(job)
+    return rng.generator(job.seed, "sample", "labels").choice(len(frequencies), size=n, p=frequencies)
+
+
+def _class_log_prior(job: Job) -> list[float] | None:
+    if not job.conditional:
+        return None
+    return [math.log(share) if share > 0 else -math.inf for share in _training_frequencies(job)]
+
+
+def _training_frequencies(job: Job) -> np.ndarray:
+    _, labels = splits.training(Path(job.data_folder), job.dev)
+    assert labels is not None
+    assert job.data.classes is not None
+    return class_frequencies(labels, job.data.classes)

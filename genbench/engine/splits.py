@@ -1,0 +1,35 @@
+"""Which examples a run trains on and which it is scored against."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from genbench.engine.data import load_split, validation_fold
+
+Examples = tuple[np.ndarray, np.ndarray | None]
+"""uint8 ``[N, *shape]`` and int64 ``[N]`` or None."""
+
+
+def training(folder: Path, dev: bool) -> Examples:
+    """What a model is trained on: the training split, less its validation fold with ``dev``."""
+    x, labels = load_split(folder, "train")
+    if not dev:
+        return x, labels
+    kept, _ = validation_fold(x, labels)
+    return x[kept], None if labels is None else labels[kept]
+
+
+def held_out(folder: Path, dev: bool) -> Examples:
+    """What a model is scored against: the test split, or the validation fold with ``dev``."""
+    if not dev:
+        return load_split(folder, "test")
+    x, labels = load_split(folder, "train")
+    _, fold = validation_fold(x, labels)
+    return x[fold], None if labels is None else labels[fold]
+
+
+def held_out_name(dev: bool) -> str:
+    """The split's name in fingerprints and cache keys."""
+    return "validation" if dev else "test"

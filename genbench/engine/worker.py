@@ -1,0 +1,90 @@
+"""What a stage's process does from its first line to its completion mark."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from genbench.errors import Diverged, GenbenchError, InvalidOutput, OverBudget
+from genbench.job import outcome_file, read_job, write_json
+
+STAGES = {
+    "train": "genbench.engine.train:train",
+    "evaluate": "genbench.engine.evaluate:evaluate",
+    "score": "genbench.engine.score:score",
+}
+"""A run's stages: each is called with the :class:`~genbench.job.Job` and returns plain values for JSON."""
+
+STATUS_OF: tuple[tuple[type[BaseException], str], ...] = (
+    (Diverged, "diverged"),
+    (InvalidOutput, "invalid_output"),
+    (OverBudget, "over_budget"),
+    (torch.OutOfMemoryError, "oom_device"),
+    (MemoryError, "oom_host"),
+)
+
+
+def run_stage(stage: str, job_path: Path) -> int:
+    """Run one stage of a job and leave its outcome; returns the exit code, 0 for ``ok``.
+
+    Whatever a plugin raises, ``SystemExit`` included, becomes an outcome with the traceback in the log, which is
+    where stderr goes.
+    """
+    target = outcome_file(job_path.parent, stage)
+    try:
+        module, _, name = STAGES[stage].partition(":")
+        job = read_job(job_path)
+        result: dict[str, Any] = getattr(importlib.import_module(module), name)(job)
+    except BaseException as error:
+        traceback.print_exc()
+        write_json(target, {"status": status_of(error), "reason": reason_of(error)})
+        return 1
+    write_json(target, {"status": "ok", "reason": None, "result": result})
+    return 0
+
+
+def status_of(error: BaseException) -> str:
+    """The status that an error gives a run."""
+    return next((status for kind, status in STATUS_OF if isinstance(error, kind)), "failed")
+
+
+def reason_of(error: BaseException) -> str:
+    """One line for the table: the message, and where in the plugin it was raised."""
+    if isinstance(error, GenbenchError):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    message = str(error).strip().splitlines()
+    return f"{type(error).__name__}{': ' + message[0] if message else ''}{where}"
+
+
+def run_task(target: str, arguments: dict[str, Any], outcome: Path) -> int:
+    """Run a one-off function of the engine (``"package.module:function"``) and leave its outcome in a file.
+
+    A :class:`GenbenchError` keeps its message and exit code; anything else is ``failed`` with its traceback logged.
+    """
+    try:
+        module, _, name = target.partition(":")
+        result = getattr(importlib.import_module(module), name)(**arguments)
+    except GenbenchError as error:
+        write_json(outcome, {"status": "refused", "reason": str(error), "exit_code": error.exit_code})
+        return 1
+    except BaseException as error:
+        traceback.print_exc()
+        write_json(outcome, {"status": "failed", "reason": reason_of(error)})
+        return 1
+    write_json(outcome, {"status": "ok", "reason": None, "result": result})
+    return 0
+
+
+def main(request: dict[str, Any]) -> int:
+    """Carry out a request of the executor: a stage of a job, or a one-off task."""
+    sys.path[:0] = [folder for folder in request.get("sys_path", ()) if folder not in sys.path]
+    if "stage" in request:
+        return run_stage(request["stage"], Path(request["job"]))
+    return run_task(request["task"], request["arguments"], Path(request["outcome"]))

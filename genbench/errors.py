@@ -1,0 +1,72 @@
+"""Errors that a person reads: each says what was promised, what was found, where, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class GenbenchError(Exception):
+    """Base of all errors that the command line prints without a traceback.
+
+    Attributes:
+        exit_code: the process's exit status, as listed in the documentation of the command line.
+    """
+
+    exit_code = 2
+
+    @classmethod
+    def unknown(cls, what: str, name: str, known: Iterable[str]) -> GenbenchError:
+        """The error for a name that is not one of the known ones; suggests the nearest."""
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"
+        return cls(f"unknown {what} {name!r}; {hint}")
+
+
+class SpecError(GenbenchError):
+    """A declaration or a request that does not fit its contract."""
+
+
+class BenchmarkError(GenbenchError):
+    """A benchmark definition that cannot be used."""
+
+
+class DataError(GenbenchError):
+    """Data that are missing, or not what their declaration says."""
+
+
+class NothingSelected(GenbenchError):
+    """A command that was given nothing to do."""
+
+    exit_code = 5
+
+
+class VerificationFailed(GenbenchError):
+    """A check that ran and found a fault."""
+
+    exit_code = 3
+
+
+class StoreError(GenbenchError):
+    """The results folder or the disk refused."""
+
+    exit_code = 4
+
+
+class InvalidOutput(GenbenchError):
+    """A plugin returned something other than it promised; becomes the status ``invalid_output``."""
+
+    exit_code = 1
+
+
+class Diverged(GenbenchError):
+    """A training loss became NaN or infinite; becomes the status ``diverged``."""
+
+    exit_code = 1
+
+
+class OverBudget(GenbenchError):
+    """A model holds more parameters than the benchmark allows; becomes the status ``over_budget``."""
+
+    exit_code = 1

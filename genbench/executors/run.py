@@ -1,0 +1,158 @@
+"""One planned run, carried out: from the claim to the record on disk. Every executor calls this."""
+
+from __future__ import annotations
+
+import math
+import platform
+import shutil
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from genbench import __version__
+from genbench.benchmark import Benchmark
+from genbench.executors.launcher import Launcher
+from genbench.executors.supervisor import LOG, OnProgress, Outcome, supervise
+from genbench.job import Job
+from genbench.matrix import PlannedRun, benchmark_id, sys_path
+from genbench.record import Milestone, Record, Score
+from genbench.specs import MetricSpec
+from genbench.store import Store, sha256_of
+
+ARTIFACTS = (
+    "samples.png", "samples.npz", "nats.npz", "state.safetensors", "state.json", "curve.csv", LOG,
+)
+"""What is kept of a run, beside its record: enough to score it again, and to sample from it again."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all runs of a call share.
+
+    Attributes:
+        benchmark, metrics: what is run.
+        store: where records go.
+        data_folder: the materialised data.
+        cache: folder of reference statistics.
+    """
+
+    benchmark: Benchmark
+    metrics: list[MetricSpec]
+    store: Store
+    data_folder: str
+    cache: str
+
+
+def carry_out(
+    run: PlannedRun, context: Context, launcher: Launcher, cancelled: threading.Event, on_progress: OnProgress
+) -> Record | None:
+    """Do a run and commit its record, whatever its status.
+
+    Returns:
+        The record; None where another harness holds the run.
+
+    Raises:
+        StoreError: if the results folder refuses.
+    """
+    with context.store.claim(run.key) as claimed:
+        if not claimed:
+            return None
+        started = _now()
+        job = make_job(run, context)
+        job.write()
+        if run.entry.unsupported is not None:
+            outcome = Outcome("unsupported", run.entry.unsupported)
+        else:
+            outcome = supervise(job, launcher, cancelled, on_progress)
+        _clean(job.folder, keep=outcome.status == "ok")
+        record = assemble(job, outcome, run.record, started)
+        if run.record is not None:
+            context.store.supersede(run.key)
+        context.store.commit(job.folder, run.key, record)
+        return record
+
+
+def make_job(run: PlannedRun, context: Context) -> Job:
+    """The job of a planned run, with a fresh working folder."""
+    benchmark, entry = context.benchmark, run.entry
+    return Job(
+        work=str(context.store.work_folder(run.key).resolve()),
+        benchmark=benchmark_id(benchmark),
+        model=entry.identity,
+        seed=run.key.seed,
+        factory=entry.factory,
+        config_type=entry.config_type,
+        likelihood=entry.spec.likelihood,
+        max_epochs=entry.spec.max_epochs,
+        sys_path=sys_path(entry.plugin),
+        data=benchmark.dataset.data,
+        data_sha256=benchmark.dataset.sha256,
+        data_folder=context.data_folder,
+        budget=benchmark.budget,
+        milestones=benchmark.file.milestones,
+        samples=benchmark.file.samples,
+        likelihood_settings=benchmark.file.likelihood,
+        evaluator=benchmark.evaluator,
+        metrics=context.metrics,
+        cache=context.cache,
+    )
+
+
+def assemble(job: Job, outcome: Outcome, earlier: Record | None, started: str) -> Record:
+    """The record of a run from what its stages left."""
+    trained = outcome.results.get("train", {})
+    evaluated = outcome.results.get("evaluate", {})
+    scored = outcome.results.get("score", {})
+    attempt = {"status": outcome.status, "reason": outcome.reason, "started": started, "finished": _now()}
+    spent: dict[str, Any] = {**trained.get("spent", {}), "cpu_seconds": outcome.cpu_seconds}
+    if "prepare" in evaluated:
+        spent["prepare"] = evaluated["prepare"]
+    peaks = [outcome.peak_memory, spent.get("memory", 0), evaluated.get("memory", 0)]
+    cost: dict[str, Any] = {"stage_seconds": outcome.stage_seconds, "peak_memory": max(peaks)}
+    if trained:
+        cost |= {"parameters": trained["parameters"], "train_seconds": spent["seconds"], "train_flops": spent["flops"]}
+    if evaluated:
+        cost |= {key: evaluated[key] for key in ("sample_seconds", "samples_per_second")}
+    return Record(
+        benchmark=job.benchmark,
+        model=job.model,
+        seed=job.seed,
+        status=outcome.status,  # type: ignore[arg-type] - stages write only statuses of the schema
+        reason=outcome.reason,
+        scores={name: Score(**entry) for name, entry in scored.get("scores", {}).items()},
+        milestones=[_milestone(entry) for entry in scored.get("milestones", [])],
+        budget=_limits(job),
+        spent=spent,
+        cost=cost,
+        environment=trained.get("environment", {"genbench": __version__, "python": platform.python_version()}),
+        artifacts={name: sha256_of(job.folder / name) for name in ARTIFACTS if (job.folder / name).exists()},
+        attempts=[*(earlier.attempts if earlier else []), attempt],
+        started=started,
+        finished=attempt["finished"],
+    )
+
+
+def _milestone(entry: dict[str, Any]) -> Milestone:
+    scores = {name: Score(**score) for name, score in entry["scores"].items()}
+    return Milestone(**{**entry, "scores": scores})
+
+
+def _limits(job: Job) -> dict[str, Any]:
+    limits = vars(job.budget)
+    return {name: value for name, value in limits.items() if value is not None and value != math.inf}
+
+
+def _clean(work: Path, keep: bool) -> None:
+    """Leave in the working folder only what is kept: a plugin may have written anything there."""
+    kept = ARTIFACTS if keep else (LOG, "curve.csv")
+    for path in work.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name not in kept or path.is_symlink():
+            path.unlink()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,92 @@
+"""A job: everything that a run's processes need to know, as one JSON file in its working folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from genbench.benchmark import LikelihoodTable, SamplesTable
+from genbench.record import BenchmarkId, ModelId
+from genbench.specs import Budget, DataSpec, EvaluatorSpec, LikelihoodKind, MetricSpec
+
+Stage = Literal["train", "evaluate", "score"]
+STAGES: tuple[Stage, ...] = ("train", "evaluate", "score")
+
+JOB = "job.json"
+PROGRESS = "progress"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run, resolved.
+
+    Attributes:
+        work: the run's working folder, which holds this file.
+        benchmark, model, seed: its identity.
+        factory, config_type: import strings ``"package.module:Name"`` of the model's class and config.
+        likelihood, max_epochs: of the model's spec.
+        sys_path: folders to put on ``sys.path`` before either is imported.
+        data, data_folder: the data's spec and the folder of its materialised splits.
+        train_examples: number of training examples that the run sees.
+        evaluator, metrics: what scores it.
+        cache: folder for reference statistics.
+    """
+
+    work: str
+    benchmark: BenchmarkId
+    model: ModelId
+    seed: int
+    factory: str
+    config_type: str
+    likelihood: LikelihoodKind | None
+    max_epochs: int | None
+    sys_path: list[str]
+    data: DataSpec
+    data_sha256: str
+    data_folder: str
+    budget: Budget
+    milestones: list[float]
+    samples: SamplesTable
+    likelihood_settings: LikelihoodTable
+    evaluator: EvaluatorSpec
+    metrics: list[MetricSpec]
+    cache: str
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.work)
+
+    @property
+    def dev(self) -> bool:
+        return self.benchmark.dev
+
+    @property
+    def conditional(self) -> bool:
+        return self.model.conditional
+
+    def write(self) -> Path:
+        """Write the file into the working folder and return its path."""
+        path = self.folder / JOB
+        path.write_text(json.dumps(asdict(self), indent=1))
+        return path
+
+
+def read_job(path: Path) -> Job:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Job).validate_json(path.read_bytes())
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write JSON by rename, so that a reader sees all of it or none."""
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(json.dumps(document, allow_nan=False))
+    os.replace(temporary, path)
+
+
+def outcome_file(work: Path, stage: str) -> Path:
+    """Where a stage leaves its completion mark: its status, reason and results."""
+    return work / f"outcome-{stage}.json"

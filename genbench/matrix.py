@@ -1,0 +1,129 @@
+"""The matrix of a call: models x seeds on a benchmark, and what is already known of each run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from genbench.benchmark import Benchmark
+from genbench.plugins import Plugin, Registry, code_sha256
+from genbench.record import BenchmarkId, ModelId, Record
+from genbench.selection import SelectedModel
+from genbench.specs import MetricSpec, ModelSpec, resolve_config
+from genbench.store import RunKey, Store
+
+State = Literal["new", "done", "stale", "retry"]
+"""``done``: a record of this very run stands. ``stale``: code, configuration or benchmark have changed since.
+``retry``: it did not end for reasons that are not the model's, or the user asked for another try."""
+
+RETRIED = ("cancelled", "lost", "harness_error")
+Rerun = Literal["failed", "all"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model as chosen: its spec and plugin, its resolved configuration, and its identity in records.
+
+    ``unsupported`` is the reason why it can't be used on the data, or None.
+    """
+
+    spec: ModelSpec
+    plugin: Plugin
+    identity: ModelId
+    unsupported: str | None
+
+    @property
+    def factory(self) -> str:
+        return import_string(self.spec.factory)
+
+    @property
+    def config_type(self) -> str:
+        return import_string(self.spec.config)
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of the matrix and what is known of it."""
+
+    key: RunKey
+    entry: Entry
+    state: State
+    record: Record | None
+
+
+def choose(benchmark: Benchmark, selected: Iterable[SelectedModel]) -> list[Entry]:
+    """Resolve models against a benchmark.
+
+    Raises:
+        GenbenchError: for a configuration that the model refuses.
+    """
+    entries = []
+    for model in selected:
+        spec, plugin = model.registered.spec, model.registered.plugin
+        data = benchmark.dataset.data
+        identity = ModelId(
+            name=model.name,
+            config=dataclasses.asdict(resolve_config(spec, data, model.overrides)),
+            plugin=plugin.distribution,
+            version=plugin.version,
+            code_sha256=code_sha256(spec, plugin),
+            reference=spec.reference,
+            likelihood=spec.likelihood,
+            conditional=spec.conditional,
+        )
+        reason = spec.supports(data)
+        if reason is None and spec.conditional and data.classes is None:
+            reason = f"needs labels, which {benchmark.dataset.name} has not"
+        entries.append(Entry(spec, plugin, identity, reason))
+    return entries
+
+
+def plan(
+    store: Store, benchmark: Benchmark, entries: Sequence[Entry], seeds: Sequence[int], rerun: Rerun | None = None
+) -> list[PlannedRun]:
+    """Every run of the matrix, seed by seed so that a table of all models fills early."""
+    runs = []
+    for seed in seeds:
+        for entry in entries:
+            key = RunKey(benchmark.folder, entry.identity.name, seed)
+            record = store.read(key)
+            runs.append(PlannedRun(key, entry, _state(record, benchmark, entry, rerun), record))
+    return runs
+
+
+def metrics_of(registry: Registry, benchmark: Benchmark) -> list[MetricSpec]:
+    """The metrics that a benchmark names."""
+    return [registry.find("metrics", name).spec for name in benchmark.file.metrics]
+
+
+def benchmark_id(benchmark: Benchmark) -> BenchmarkId:
+    return BenchmarkId(benchmark.name, benchmark.digest, benchmark.dev, benchmark.custom_budget)
+
+
+def import_string(target: str | type) -> str:
+    """``"package.module:Name"`` of a class, or the string itself."""
+    return target if isinstance(target, str) else f"{target.__module__}:{target.__qualname__}"
+
+
+def sys_path(plugin: Plugin) -> list[str]:
+    """Folders that a worker needs on ``sys.path`` to import the plugin."""
+    return [str(Path(plugin.root))] if plugin.root else []
+
+
+def _state(record: Record | None, benchmark: Benchmark, entry: Entry, rerun: Rerun | None) -> State:
+    if record is None:
+        return "new"
+    same = (
+        record.benchmark.digest == benchmark.digest
+        and record.model.config == entry.identity.config
+        and record.model.code_sha256 == entry.identity.code_sha256
+    )
+    if not same:
+        return "stale"
+    failed = record.status not in ("ok", "unsupported")
+    if record.status in RETRIED or rerun == "all" or (rerun == "failed" and failed):
+        return "retry"
+    return "done"

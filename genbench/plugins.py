@@ -1,0 +1,297 @@
+"""Discovery: entry points loaded one by one; what a plugin does wrong is reported and harms nobody else."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.util
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import pluggy
+
+from genbench import hookspecs
+from genbench.errors import GenbenchError, SpecError
+from genbench.specs import LIKELIHOOD_KINDS, DatasetSpec, EvaluatorSpec, MetricSpec, ModelSpec
+
+if TYPE_CHECKING:
+    import click
+
+GROUP = "genbench"
+NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
+
+Spec = TypeVar("Spec")
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin as found, working or not.
+
+    Attributes:
+        name: of its entry point, or of the file.
+        distribution, version: of the package that brought it.
+        module: what the entry point names.
+        problem: why it is not used, or None.
+        root: a folder that workers put on ``sys.path`` to import it; empty for installed plugins.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    module: str
+    problem: str | None = None
+    root: str = ""
+
+
+@dataclass(frozen=True)
+class Registered(Generic[Spec]):
+    """A spec and the plugin that it came from."""
+
+    spec: Spec
+    plugin: Plugin
+
+
+@dataclass
+class Registry:
+    """All that is installed, by name. Broken plugins stand in ``plugins`` with their problem."""
+
+    manager: pluggy.PluginManager
+    plugins: list[Plugin] = field(default_factory=list)
+    models: dict[str, Registered[ModelSpec]] = field(default_factory=dict)
+    datasets: dict[str, Registered[DatasetSpec]] = field(default_factory=dict)
+    evaluators: dict[str, Registered[EvaluatorSpec]] = field(default_factory=dict)
+    metrics: dict[str, Registered[MetricSpec]] = field(default_factory=dict)
+    benchmarks: dict[str, Registered[Path]] = field(default_factory=dict)
+    executors: dict[str, Registered[str]] = field(default_factory=dict)
+    commands: dict[str, Registered[click.Command]] = field(default_factory=dict)
+
+    @property
+    def broken(self) -> list[Plugin]:
+        return [plugin for plugin in self.plugins if plugin.problem is not None]
+
+    def add(self, plugin: Plugin, load: Callable[[], object]) -> None:
+        """Load and register one plugin. Whatever it does wrong ends in its ``problem``."""
+        try:
+            loaded = load()
+        except (Exception, SystemExit) as error:
+            self._report(plugin, f"cannot be imported: {type(error).__name__}: {error}")
+            return
+        key = f"{plugin.distribution}:{plugin.name}"
+        try:
+            self.manager.register(loaded, name=key)
+            self.manager.check_pending()
+            found = self._collect(plugin, key)
+        except (Exception, SystemExit) as error:
+            if self.manager.has_plugin(key):
+                self.manager.unregister(name=key)
+            self._report(plugin, self._explain(loaded, error))
+            return
+        if not any(impl.plugin_name == key for impl in self._implementations()):
+            self.manager.unregister(name=key)
+            self._report(plugin, "implements no hook; is a function of it marked with @hookimpl?")
+            return
+        for table, name, spec in found:
+            getattr(self, table)[name] = Registered(spec, plugin)
+        self.plugins.append(plugin)
+
+    def find(self, table: str, name: str) -> Any:
+        """The :class:`Registered` spec called ``name`` in the table ``models``, ``datasets`` and so on.
+
+        Raises:
+            GenbenchError: naming the nearest known name.
+        """
+        known: Mapping[str, Any] = getattr(self, table)
+        if name not in known:
+            raise GenbenchError.unknown(table.removesuffix("s"), name, known)
+        return known[name]
+
+    def _implementations(self) -> Iterable[Any]:
+        hooks = (getattr(self.manager.hook, name) for name in vars(hookspecs) if hasattr(self.manager.hook, name))
+        return (impl for hook in hooks for impl in hook.get_hookimpls())
+
+    def _report(self, plugin: Plugin, problem: str) -> None:
+        self.plugins.append(dataclasses.replace(plugin, problem=" ".join(problem.split())))
+
+    def _explain(self, loaded: object, error: BaseException) -> str:
+        if not isinstance(error, pluggy.PluginValidationError):
+            return f"{type(error).__name__}: {error}" if not isinstance(error, GenbenchError) else str(error)
+        known = [name for name in vars(hookspecs) if getattr(getattr(hookspecs, name), "genbench_spec", None)]
+        for name in dir(loaded):
+            if hasattr(getattr(loaded, name, None), "genbench_impl") and name not in known:
+                return str(GenbenchError.unknown("hook", name, known))
+        return str(error)
+
+    def _collect(self, plugin: Plugin, key: str) -> list[tuple[str, str, Any]]:
+        """What the plugin registers, checked: (table, name, spec)."""
+        found: list[tuple[str, str, Any]] = []
+        for table, check in CHECKS.items():
+            hook = getattr(self.manager.hook, f"register_{table}")
+            for impl in hook.get_hookimpls():
+                if impl.plugin_name != key:
+                    continue
+                for item in impl.function() or ():
+                    name, spec = check(item)
+                    taken = getattr(self, table).get(name)
+                    if taken is not None:
+                        raise SpecError(f"registers the {table.removesuffix('s')} {name!r}, a name that plugin "
+                                        f"{taken.plugin.name!r} of {taken.plugin.distribution} has taken")
+                    if any((table, name) == other[:2] for other in found):
+                        raise SpecError(f"registers the {table.removesuffix('s')} {name!r} twice")
+                    found.append((table, name, spec))
+        return found
+
+
+def _check_spec(kind: type) -> Callable[[Any], tuple[str, Any]]:
+    def check(item: Any) -> tuple[str, Any]:
+        if not isinstance(item, kind):
+            raise SpecError(f"registers {item!r}, which is no {kind.__name__}")
+        name: str = item.name  # type: ignore[attr-defined]
+        if not NAME.match(name):
+            raise SpecError(f"registers the name {name!r}; names match {NAME.pattern}")
+        if isinstance(item, ModelSpec):
+            check_model_spec(item)
+        return name, item
+
+    return check
+
+
+def check_model_spec(spec: ModelSpec) -> None:
+    """What must hold of a declaration before the model is built.
+
+    Raises:
+        SpecError: naming the field.
+    """
+    if not dataclasses.is_dataclass(spec.config) or not isinstance(spec.config, type):
+        raise SpecError(f"model {spec.name!r}: config must be a dataclass, not {spec.config!r}")
+    try:
+        defaults = spec.config()
+    except TypeError as error:
+        raise SpecError(f"model {spec.name!r}: every field of its config needs a default: {error}") from None
+    for entry in dataclasses.fields(spec.config):
+        if type(getattr(defaults, entry.name)) not in (bool, int, float, str):
+            raise SpecError(f"model {spec.name!r}: config field {entry.name!r} must be a bool, int, float or str")
+    if type(getattr(defaults, "batch_size", None)) is not int:
+        raise SpecError(f"model {spec.name!r}: its config needs a field batch_size of type int")
+    if spec.likelihood is not None and spec.likelihood not in LIKELIHOOD_KINDS:
+        raise SpecError.unknown(f"likelihood of model {spec.name!r}:", str(spec.likelihood), LIKELIHOOD_KINDS)
+    if isinstance(spec.factory, str) and not re.match(r"^[\w.]+:\w+$", spec.factory):
+        raise SpecError(f"model {spec.name!r}: factory must be 'package.module:Class', not {spec.factory!r}")
+
+
+def _check_benchmark(item: Any) -> tuple[str, Path]:
+    path = Path(item)
+    if path.suffix != ".toml":
+        raise SpecError(f"registers the benchmark {path}, which is no .toml file")
+    return path.stem, path
+
+
+def _check_command(item: Any) -> tuple[str, Any]:
+    import click
+
+    from genbench.cli import COMMANDS
+
+    if not isinstance(item, click.Command) or not item.name:
+        raise SpecError(f"registers {item!r}, which is no named click.Command")
+    if item.name in COMMANDS:
+        raise SpecError(f"registers the command {item.name!r}, which is one of genbench's own")
+    return item.name, item
+
+
+def _check_executor(item: Any) -> tuple[str, str]:
+    name, target = item
+    return str(name), str(target)
+
+
+CHECKS: dict[str, Callable[[Any], tuple[str, Any]]] = {
+    "models": _check_spec(ModelSpec),
+    "datasets": _check_spec(DatasetSpec),
+    "evaluators": _check_spec(EvaluatorSpec),
+    "metrics": _check_spec(MetricSpec),
+    "benchmarks": _check_benchmark,
+    "executors": _check_executor,
+    "commands": _check_command,
+}
+
+
+def discover(found: Iterable[EntryPoint] | None = None) -> Registry:
+    """The registry of all installed plugins; first-party ones first, so that nobody takes their names.
+
+    Args:
+        found: entry points to load instead of the installed ones of the group ``genbench``.
+    """
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    registry = Registry(manager)
+    chosen = entry_points(group=GROUP) if found is None else found
+
+    def order(point: EntryPoint) -> tuple[bool, str, str]:
+        distribution = point.dist.name if point.dist else ""
+        return distribution != "genbench", distribution, point.name
+
+    for point in sorted(chosen, key=order):
+        distribution, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "unknown")
+        registry.add(Plugin(point.name, distribution, version, point.value), point.load)
+    return registry
+
+
+def add_file(registry: Registry, path: Path) -> Plugin:
+    """Register the plugin in a single Python file, which need not be installed.
+
+    Raises:
+        GenbenchError: if there is no such file, or the plugin in it does not work.
+    """
+    if not path.is_file():
+        raise GenbenchError(f"{path}: no such file")
+    plugin = Plugin(path.stem, str(path), "unpackaged", path.stem, root=str(path.resolve().parent))
+    registry.add(plugin, lambda: _load_file(path))
+    added = registry.plugins[-1]
+    if added.problem is not None:
+        raise GenbenchError(f"{path}: {added.problem}")
+    return plugin
+
+
+def _load_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise GenbenchError(f"{path}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def code_sha256(spec: ModelSpec, plugin: Plugin) -> str:
+    """SHA-256 of every file of the packages that a model is made of: the plugin's, the factory's, ``spec.code``.
+
+    Raises:
+        GenbenchError: if one of them can't be found.
+    """
+    factory = spec.factory if isinstance(spec.factory, str) else spec.factory.__module__
+    packages = {plugin.module, factory, *spec.code}
+    digest = hashlib.sha256()
+    for package in sorted({re.split(r"[.:]", name)[0] for name in packages}):
+        for path, label in _files_of(package, plugin.root):
+            digest.update(f"{label}\0{path.stat().st_size}\0".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _files_of(package: str, root: str) -> list[tuple[Path, str]]:
+    if root and (Path(root) / f"{package}.py").is_file():
+        return [(Path(root) / f"{package}.py", package)]
+    spec = importlib.util.find_spec(package)
+    if spec is None:
+        raise GenbenchError(f"the package {package!r}, named by a model's declaration, is not installed")
+    if not spec.submodule_search_locations:
+        return [(Path(str(spec.origin)), package)]
+    files: list[tuple[Path, str]] = []
+    for folder in map(Path, spec.submodule_search_locations):
+        files += [(path, f"{package}/{path.relative_to(folder).as_posix()}") for path in folder.rglob("*")
+                  if path.is_file() and "__pycache__" not in path.parts]
+    return sorted(files, key=lambda entry: entry[1])

@@ -1,0 +1,203 @@
+"""Record: what is known of a finished run, failures included, and what must be true of it."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from genbench.benchmark import STRICT
+from genbench.errors import GenbenchError
+from genbench.specs import Direction
+
+SCHEMA = 1
+
+Status = Literal[
+    "ok", "unsupported", "diverged", "failed", "crashed", "timeout", "oom_host", "oom_device",
+    "invalid_output", "over_budget", "cancelled", "lost", "harness_error",
+]
+"""How a run ended. ``unsupported``: the model declares that it can't be used on the data."""
+
+EndedBy = Literal["images", "flops", "seconds", "max_epochs"]
+
+VOLATILE = (
+    "started", "finished", "environment", "attempts", "artifacts.log.txt", "artifacts.curve.csv", "spent.seconds",
+    "spent.memory", "spent.cpu_seconds", "spent.prepare.seconds", "cost.train_seconds",
+    "cost.samples_per_second", "cost.peak_memory", "cost.sample_seconds", "cost.stage_seconds",
+)
+"""Fields that two identical runs may differ in: times, memory and where they ran."""
+
+
+class RecordError(GenbenchError):
+    """A record that is not what the schema promises."""
+
+
+@dataclass(frozen=True)
+class BenchmarkId:
+    """``dev`` and ``custom_budget`` records never enter a leaderboard."""
+
+    name: str
+    digest: str
+    dev: bool = False
+    custom_budget: bool = False
+
+    __pydantic_config__ = STRICT
+
+
+@dataclass(frozen=True)
+class ModelId:
+    """``name`` with its configuration in brackets, ``config`` resolved in full, ``code_sha256`` of the plugin."""
+
+    name: str
+    config: dict[str, bool | int | float | str]
+    plugin: str
+    version: str
+    code_sha256: str
+    reference: str = ""
+    likelihood: str | None = None
+    conditional: bool = False
+
+    __pydantic_config__ = STRICT
+
+
+@dataclass(frozen=True)
+class Score:
+    """One score of a run.
+
+    Attributes:
+        value: the number.
+        n: samples or examples that it was computed from.
+        direction: which way it improves.
+        kind: for likelihoods ``exact``, ``iwae``, ``bound`` or ``estimate``; else ``metric``.
+        unit: as the metric declares.
+        stderr: standard error over examples where it is a mean over them, else None.
+        fingerprint: evaluator, reference, parameters: what a number must share to be compared with this one.
+    """
+
+    value: float
+    n: int
+    direction: Direction
+    kind: str = "metric"
+    unit: str = ""
+    stderr: float | None = None
+    fingerprint: dict[str, Any] = field(default_factory=dict)
+
+    __pydantic_config__ = STRICT
+
+
+@dataclass(frozen=True)
+class Milestone:
+    """Scores at a share of the budget, on the benchmark's smaller n."""
+
+    fraction: float
+    step: int
+    images: int
+    flops: float
+    seconds: float
+    scores: dict[str, Score]
+
+    __pydantic_config__ = STRICT
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run, whole. ``status`` other than ``ok`` comes with a ``reason`` and without scores."""
+
+    benchmark: BenchmarkId
+    model: ModelId
+    seed: int
+    status: Status
+    reason: str | None
+    scores: dict[str, Score]
+    milestones: list[Milestone]
+    budget: dict[str, Any]
+    spent: dict[str, Any]
+    cost: dict[str, Any]
+    environment: dict[str, Any]
+    artifacts: dict[str, str]
+    attempts: list[dict[str, Any]]
+    started: str
+    finished: str
+    schema: int = SCHEMA
+
+    __pydantic_config__ = STRICT
+
+    def __post_init__(self) -> None:
+        """A record that contradicts itself cannot be made.
+
+        Raises:
+            RecordError: if an ``ok`` run has a reason or no scores, another has no reason or has scores, or a
+                score is not finite.
+        """
+        where = f"{self.benchmark.name}/{self.model.name}/seed-{self.seed}"
+        if self.status == "ok" and (self.reason is not None or not self.scores):
+            raise RecordError(f"{where}: a run that is ok has scores and no reason")
+        if self.status != "ok" and (not self.reason or self.scores):
+            raise RecordError(f"{where}: a run that is {self.status} has a reason and no scores")
+        for name, score in self.scores.items():
+            if not math.isfinite(score.value):
+                raise RecordError(f"{where}: score {name} is {score.value}, which no table can hold")
+
+    @property
+    def run(self) -> str:
+        """``benchmark/model/seed-k``, as people name the run."""
+        return f"{self.benchmark.name}/{self.model.name}/seed-{self.seed}"
+
+    def to_json(self) -> str:
+        """The text of ``record.json``: keys in the order of the dataclass, no NaN."""
+        document = {"schema": self.schema, **asdict(self)}
+        return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+
+def parse(text: str | bytes) -> Record:
+    """The record in the text of a ``record.json``.
+
+    Raises:
+        RecordError: saying what is wrong, for text that is no JSON, of a newer schema, or not a record.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        raw = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"not JSON: {error}") from None
+    schema = raw.get("schema") if isinstance(raw, dict) else None
+    if schema != SCHEMA:
+        raise RecordError(f"schema {schema!r}, where this genbench reads schema {SCHEMA}")
+    try:
+        return TypeAdapter(Record).validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise RecordError(f"{place}: {first['msg']}" if place else first["msg"]) from None
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of ``record.json``, as published in the documentation."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Record).json_schema()
+
+
+def stable(record: Record) -> dict[str, Any]:
+    """The record as a dict without its volatile fields: equal for two runs that did the same."""
+    document: dict[str, Any] = asdict(record)
+    for path in VOLATILE:
+        head, _, rest = path.partition(".")
+        if not rest:
+            document.pop(head, None)
+        elif head in ("artifacts", "cost"):
+            document[head].pop(rest, None)
+        else:
+            inner, _, leaf = rest.partition(".")
+            holder = document[head].get(inner) if leaf else document[head]
+            if isinstance(holder, dict):
+                holder.pop(leaf or inner, None)
+    for milestone in document["milestones"]:
+        del milestone["seconds"]
+    return document
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")

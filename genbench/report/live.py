@@ -1,0 +1,178 @@
+"""Progress of a call, on stderr: live bars on a terminal, a plain line for each run elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from genbench.job import Stage
+from genbench.matrix import PlannedRun
+from genbench.plugins import Registry
+from genbench.record import Record
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+STAGE_WORDS: dict[Stage, str] = {"train": "training", "evaluate": "sampling", "score": "scoring"}
+STAGE_SHARES: dict[Stage, tuple[float, float]] = {"train": (0.0, 0.9), "evaluate": (0.9, 0.98), "score": (0.98, 1.0)}
+"""Where on a run's bar a stage begins and ends."""
+
+
+class Remaining:
+    """An estimate of the time left, from the durations of finished runs of the same model.
+
+    Args:
+        runs: all that is to be done.
+        jobs: runs side by side.
+    """
+
+    def __init__(self, runs: Sequence[PlannedRun], jobs: int) -> None:
+        self._open = {str(run.key): run.key.model for run in runs}
+        self._jobs = min(jobs, max(1, len(runs)))
+        self._durations: dict[str, list[float]] = {}
+        self._done: dict[str, float] = {}
+
+    def progressed(self, run: PlannedRun, share: float) -> None:
+        self._done[str(run.key)] = share
+
+    def finished(self, run: PlannedRun, seconds: float) -> None:
+        self._open.pop(str(run.key), None)
+        self._durations.setdefault(run.key.model, []).append(seconds)
+
+    @property
+    def seconds(self) -> float | None:
+        """None until a run has finished."""
+        if not self._durations:
+            return None
+        means = {model: sum(times) / len(times) for model, times in self._durations.items()}
+        overall = sum(means.values()) / len(means)
+        left = sum(means.get(model, overall) * (1 - self._done.get(key, 0.0)) for key, model in self._open.items())
+        return left / self._jobs
+
+
+class View:
+    """An observer that keeps count, tells plugins, and hands sentences to a printer.
+
+    Args:
+        runs: all that is to be done.
+        kept: finished runs of earlier calls.
+        jobs: runs side by side.
+        say: prints a line.
+    """
+
+    def __init__(
+        self, registry: Registry, runs: Sequence[PlannedRun], kept: int, jobs: int, say: Callable[[str], None]
+    ) -> None:
+        self.remaining = Remaining(runs, jobs)
+        self._registry = registry
+        self._total = len(runs)
+        self._count = 0
+        self._say = say
+        self._began: dict[str, float] = {}
+        already = f"; {kept} are done already" if kept else ""
+        say(f"{len(runs)} runs to do, {jobs} side by side{already}")
+
+    def started(self, run: PlannedRun) -> None:
+        self._began[str(run.key)] = time.monotonic()
+        self._tell("run_started", **_names(run))
+
+    def progressed(self, run: PlannedRun, stage: Stage, progress: float) -> None:
+        first, last = STAGE_SHARES[stage]
+        self.remaining.progressed(run, first + (last - first) * (progress if stage == "train" else 0.0))
+        self._tell("run_progressed", **_names(run), stage=stage, progress=progress)
+
+    def finished(self, run: PlannedRun, record: Record | None) -> None:
+        seconds = time.monotonic() - self._began[str(run.key)]
+        self.remaining.finished(run, seconds)
+        self._count += 1
+        self._say(f"[{self._count}/{self._total}] {run.key}  {_verdict(record)}  {seconds:.1f} s{self._left()}")
+        if record is not None:
+            self._tell("run_finished", record=record)
+
+    def _left(self) -> str:
+        left = self.remaining.seconds
+        return f"  (about {_duration(left)} left)" if left and self._count < self._total else ""
+
+    def _tell(self, hook: str, **arguments: Any) -> None:
+        """Call an observer hook of every plugin; an observer's error is told and changes nothing."""
+        for impl in getattr(self._registry.manager.hook, hook).get_hookimpls():
+            try:
+                impl.function(*(arguments[name] for name in impl.argnames))
+            except Exception as error:
+                self._say(f"observer {impl.plugin_name} failed in {hook}: {type(error).__name__}: {error}")
+
+
+class LiveView(View):
+    """Bars for the runs in progress and for the whole, above them a line for each run that ended."""
+
+    def __init__(self, progress: Progress, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._progress = progress
+        self._bars: dict[str, TaskID] = {}
+        self._all = progress.add_task("all runs", total=self._total, left="")
+
+    def started(self, run: PlannedRun) -> None:
+        super().started(run)
+        self._bars[str(run.key)] = self._progress.add_task(_label(run, "starting"), total=1.0, left="")
+
+    def progressed(self, run: PlannedRun, stage: Stage, progress: float) -> None:
+        super().progressed(run, stage, progress)
+        first, last = STAGE_SHARES[stage]
+        completed = first + (last - first) * (progress if stage == "train" else 0.0)
+        self._progress.update(self._bars[str(run.key)], completed=completed, description=_label(run, STAGE_WORDS[stage]))
+        self._update_all()
+
+    def finished(self, run: PlannedRun, record: Record | None) -> None:
+        self._progress.remove_task(self._bars.pop(str(run.key)))
+        super().finished(run, record)
+        self._update_all()
+
+    def _update_all(self) -> None:
+        left = self.remaining.seconds
+        self._progress.update(self._all, completed=self._count, left=f"{_duration(left)} left" if left else "")
+
+    def _left(self) -> str:
+        return ""
+
+
+@contextmanager
+def live_view(registry: Registry, runs: Sequence[PlannedRun], kept: int, jobs: int) -> Iterator[View]:
+    """The view that fits stderr: live on a terminal, plain lines elsewhere."""
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield View(registry, runs, kept, jobs, lambda line: print(line, file=sys.stderr, flush=True))
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[left]}"))
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield LiveView(progress, registry, runs, kept, jobs, lambda line: console.print(line, markup=False, highlight=False))
+
+
+def _names(run: PlannedRun) -> dict[str, Any]:
+    return {"benchmark": run.key.benchmark, "model": run.key.model, "seed": run.key.seed}
+
+
+def _label(run: PlannedRun, word: str) -> str:
+    return f"{run.key.model} seed {run.key.seed} {word}"
+
+
+def _verdict(record: Record | None) -> str:
+    if record is None:
+        return "skipped: another genbench is doing it"
+    if record.status != "ok":
+        return f"{record.status}: {record.reason}"
+    named = [(title, record.scores[name].value) for name, title in (("fid", "FID"), ("bits_per_dim", "bits/dim"))
+             if name in record.scores]
+    return "  ".join(["ok", *(f"{title} {value:.3g}" for title, value in named)])
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

@@ -1,0 +1,130 @@
+"""The leaderboard as Markdown, CSV, LaTeX and JSON. Names and reasons come from plugins and are escaped."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import asdict
+from typing import Any
+
+from genbench.leaderboard import Leaderboard, Row, as_dicts
+from genbench.report import legend
+from genbench.report.numbers import ARROWS, COST_TITLES, MISSING, cost, decimals_of, score
+
+ANCHOR = "†"
+
+
+def markdown(board: Leaderboard) -> str:
+    """A GitHub-flavoured table, with what it leaves out and what its marks mean below."""
+    titles = [f"{escape_markdown(column.title)} {ARROWS[column.direction]}".strip() for column in board.columns]
+    header = ["Model", "Seeds", *titles, *COST_TITLES.values()]
+    lines = [f"**{escape_markdown(legend.title(board))}**", ""]
+    lines += ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
+    decimals = decimals_of(board)
+    for row in board.rows:
+        cells = [score(row.scores.get(column.key), decimals[column.key]).text for column in board.columns]
+        model = escape_markdown(row.model) + f" {ANCHOR}" * row.anchor
+        cells = [model, f"{row.ok}/{row.seeds}", *cells, *(cost(row.costs[key]) for key in COST_TITLES)]
+        lines.append("| " + " | ".join(cells) + " |")
+    below = legend.problems(board) + legend.explanations(board) + legend.omissions(board)
+    lines += ["", *(f"- {escape_markdown(line)}" for line in below)]
+    return "\n".join(lines) + "\n"
+
+
+def latex(board: Leaderboard) -> str:
+    """A ``tabular`` for the package booktabs, notes as comments."""
+    arrows = {"lower": r" $\downarrow$", "higher": r" $\uparrow$", "none": ""}
+    titles = [escape_latex(column.title) + arrows[column.direction] for column in board.columns]
+    header = ["Model", "Seeds", *titles, *map(escape_latex, COST_TITLES.values())]
+    notes = [legend.title(board), *legend.problems(board), *legend.explanations(board), *legend.omissions(board)]
+    lines = [f"% {' '.join(line.split())}" for line in notes]
+    lines += ["% needs \\usepackage{booktabs}", rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}", r"\toprule"]
+    lines += [" & ".join(header) + r" \\", r"\midrule"]
+    decimals = decimals_of(board)
+    for row in board.rows:
+        cells = [_latex_score(row, column.key, decimals[column.key]) for column in board.columns]
+        model = escape_latex(row.model) + r"$^\dagger$" * row.anchor
+        cells = [model, f"{row.ok}/{row.seeds}", *cells, *(cost(row.costs[key]).replace(MISSING, "--") for key in COST_TITLES)]
+        lines.append(" & ".join(cells) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    return "\n".join(lines) + "\n"
+
+
+def comma_separated(board: Leaderboard) -> str:
+    """One row a model, numbers unrounded; a text that a spreadsheet would take for a formula gets a ``'``."""
+    rows = as_dicts(board)
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(rows[0]) if rows else ["model"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: escape_csv(value) for key, value in row.items()} for row in rows)
+    return stream.getvalue()
+
+
+def document(board: Leaderboard) -> dict[str, Any]:
+    """The leaderboard as plain values for JSON, with the values of each seed."""
+    benchmark = board.benchmark
+    return {
+        "benchmark": {
+            "name": benchmark.name, "title": benchmark.file.title, "digest": benchmark.digest,
+            "dataset": benchmark.dataset.name, "evaluator": benchmark.evaluator.name,
+            "dev": benchmark.dev, "custom_budget": benchmark.custom_budget,
+        },
+        "columns": [asdict(column) for column in board.columns],
+        "rows": [_row(row) for row in board.rows],
+        "left_out": [asdict(entry) for entry in board.left_out],
+        "notes": list(board.notes),
+    }
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {
+        "model": row.model, "anchor": row.anchor, "ok": row.ok, "seeds": row.seeds, "complete": row.complete,
+        "problem": row.problem, "failures": [asdict(failure) for failure in row.failures],
+        "missing": list(row.missing),
+        "scores": {
+            key: {
+                **asdict(cell.estimate), "kind": cell.kind, "samples": cell.n,
+                "values": {str(seed): value for seed, value in cell.values.items()},
+            }
+            for key, cell in row.scores.items()
+        },
+        "costs": row.costs,
+    }
+
+
+def _latex_score(row: Row, key: str, decimals: int) -> str:
+    number = score(row.scores.get(key), decimals)
+    mark = {"<= ": r"$\leq$ ", "~ ": r"$\sim$ "}.get(number.mark, "")
+    mean = "--" if number.mean == MISSING else f"${number.mean}$"
+    interval = number.interval.replace("± ", r"$\pm$ ")
+    return f"{mark}{mean} {interval}".rstrip()
+
+
+def escape_markdown(text: str) -> str:
+    """``text`` as literal text inside a Markdown table or list."""
+    return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", _one_line(text))
+
+
+LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+}  # fmt: skip
+
+
+def escape_latex(text: str) -> str:
+    """``text`` as literal text in LaTeX. A ``[`` after ``\\\\`` would be read as its argument, hence the braces."""
+    escaped = "".join(LATEX.get(character, character) for character in _one_line(text))
+    return "{}" + escaped if escaped.startswith("[") else escaped
+
+
+def escape_csv(value: object) -> object:
+    """Text that begins like a formula gets a leading apostrophe; numbers stay as they are."""
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
+        return f"'{value}"
+    return value
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

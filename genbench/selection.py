@@ -1,0 +1,213 @@
+"""From what a person types to what is run: models with options, benchmarks, budgets."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genbench.errors import BenchmarkError, SpecError
+
+if TYPE_CHECKING:
+    from genbench.benchmark import Benchmark, BenchmarkFile
+    from genbench.plugins import Registered, Registry
+    from genbench.specs import DatasetSpec, EvaluatorSpec, ModelSpec
+
+Value = bool | int | float | str
+
+MODEL = re.compile(r"^([^\[\]=,\s]+)(?:\[([^\[\]]*)\])?$")
+INTEGER = re.compile(r"^[+-]?\d+$")
+NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
+
+
+@dataclass(frozen=True)
+class SelectedModel:
+    """A model with the options that a person chose.
+
+    Attributes:
+        name: canonical: ``dcgan[ema=true,width=128]``, options sorted, numbers in their shortest form. Two
+            spellings of one choice have one name; it is the name in records and tables.
+        registered: the model's spec and plugin.
+        overrides: option to value, of the type of the option's default.
+    """
+
+    name: str
+    registered: Registered[ModelSpec]
+    overrides: dict[str, Value]
+
+
+def parse_model(text: str) -> tuple[str, dict[str, Value]]:
+    """Name and options in ``dcgan[width=128,ema=true]``; values as :func:`literal` reads them.
+
+    Raises:
+        SpecError: if the text is not of this form or gives an option twice.
+    """
+    name, options = _split_model(text)
+    return name, {key: literal(raw) for key, raw in options.items()}
+
+
+def model_string(name: str, overrides: Mapping[str, Value]) -> str:
+    """The canonical form of a model and its options; the inverse of :func:`parse_model`."""
+    if not overrides:
+        return name
+    options = (f"{key}={_format(value)}" for key, value in sorted(overrides.items()))
+    return f"{name}[{','.join(options)}]"
+
+
+def select_model(registry: Registry, text: str) -> SelectedModel:
+    """The installed model that ``text`` asks for, its options checked against the model's configuration.
+
+    Raises:
+        GenbenchError: for text of another form, an unknown model or option (naming the nearest), or a value
+            that is not of the option's type.
+    """
+    name, options = _split_model(text)
+    registered: Registered[ModelSpec] = registry.find("models", name)
+    config = registered.spec.config
+    defaults = {field.name: getattr(config(), field.name) for field in dataclasses.fields(config)}
+    overrides: dict[str, Value] = {}
+    for key, raw in options.items():
+        if key not in defaults:
+            raise SpecError.unknown(f"option of {name}", key, defaults)
+        overrides[key] = _typed(raw, type(defaults[key]), f"{name}[{key}={raw}]", defaults[key])
+    return SelectedModel(model_string(name, overrides), registered, overrides)
+
+
+def parse_budget(items: Iterable[str]) -> dict[str, int | float | str | None]:
+    """``images=2000`` and its like, as changes to a benchmark's ``[budget]``; ``2e6`` is a whole number too.
+
+    ``flops=none`` and ``device_memory_mib=none`` lift those limits. Values are checked when the benchmark is
+    made.
+
+    Raises:
+        BenchmarkError: for an item of another form, an unknown key (naming the nearest) or a key given twice.
+    """
+    from genbench.benchmark import BudgetTable
+
+    known = [field.name for field in dataclasses.fields(BudgetTable)]
+    optional = [field.name for field in dataclasses.fields(BudgetTable) if field.default is None]
+    changes: dict[str, int | float | str | None] = {}
+    for item in items:
+        key, equals, raw = item.partition("=")
+        if not equals or not raw:
+            raise BenchmarkError(f"--budget {item}: must be KEY=VALUE, such as images=2000")
+        if key not in known:
+            raise BenchmarkError.unknown("key of --budget", key, known)
+        if key in changes:
+            raise BenchmarkError(f"--budget {item}: {key} is given twice")
+        value = literal(raw)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        changes[key] = None if value == "none" and key in optional else value
+    return changes
+
+
+def load_benchmark(
+    registry: Registry, name_or_path: str, dev: bool = False, budget_overrides: Mapping[str, Any] | None = None
+) -> Benchmark:
+    """The benchmark of that name, or in that ``.toml`` file, with all that it names resolved and checked.
+
+    Args:
+        registry: where its data set, evaluator and metrics are looked up.
+        name_or_path: an installed benchmark's name, or a path (it ends in ``.toml`` or holds a separator).
+        dev: score against the validation fold.
+        budget_overrides: changes to ``[budget]``, as of :func:`parse_budget`.
+
+    Raises:
+        GenbenchError: for an unknown name (naming the nearest) or a definition that can't be used, with file,
+            key and reason.
+    """
+    from genbench.benchmark import Benchmark, read_file
+
+    is_path = name_or_path.endswith(".toml") or "/" in name_or_path or "\\" in name_or_path
+    path = Path(name_or_path) if is_path else registry.find("benchmarks", name_or_path).spec
+    file = read_file(path)
+    if path.stem != file.name:
+        raise BenchmarkError(f"{path}: name: must be that of the file, {path.stem!r}, not {file.name!r}")
+    dataset: DatasetSpec = _resolve(registry, "datasets", file.dataset, f"{path}: dataset")
+    evaluator: EvaluatorSpec = _resolve(registry, "evaluators", file.evaluator, f"{path}: evaluator")
+    for metric in file.metrics:
+        _resolve(registry, "metrics", metric, f"{path}: metrics")
+    _check_consistency(file, dataset, evaluator, str(path))
+    benchmark = Benchmark(file, dataset, evaluator, dev=dev)
+    return benchmark.with_budget(dict(budget_overrides)) if budget_overrides else benchmark
+
+
+def literal(raw: str) -> Value:
+    """``true`` and ``false``, whole numbers, numbers, and else text.
+
+    >>> [literal(raw) for raw in ("true", "3", "1e-4", "hinge")]
+    [True, 3, 0.0001, 'hinge']
+    """
+    if raw in ("true", "false"):
+        return raw == "true"
+    if INTEGER.match(raw):
+        return int(raw)
+    return float(raw) if NUMBER.match(raw) else raw
+
+
+def _split_model(text: str) -> tuple[str, dict[str, str]]:
+    match = MODEL.match(text)
+    if match is None:
+        raise SpecError(f"{text!r}: a model is written name or name[option=value,...], such as dcgan[width=128]")
+    name, inside = match.groups()
+    options: dict[str, str] = {}
+    for item in (inside or "").split(",") if inside else []:
+        key, equals, raw = (part.strip() for part in item.partition("="))
+        if not equals or not key or not raw:
+            raise SpecError(f"{text!r}: {item.strip()!r} must be option=value, such as width=128")
+        if key in options:
+            raise SpecError(f"{text!r}: the option {key!r} is given twice")
+        options[key] = raw
+    return name, options
+
+
+def _typed(raw: str, wanted: type, where: str, default: object) -> Value:
+    """The value of an option whose default has the type ``wanted``."""
+    if wanted is str:
+        return raw
+    value = literal(raw)
+    if wanted is float and type(value) is int:
+        value = float(value)
+    if wanted is int and isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if type(value) is not wanted or (isinstance(value, float) and not math.isfinite(value)):
+        example = _format(default) if isinstance(default, bool | int | float) else repr(default)
+        raise SpecError(f"{where}: takes a value of type {wanted.__name__}, such as {example}, not {raw!r}")
+    return value
+
+
+def _format(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _resolve(registry: Registry, table: str, name: str, where: str) -> Any:
+    try:
+        return registry.find(table, name).spec
+    except Exception as error:
+        raise BenchmarkError(f"{where}: {error}") from None
+
+
+def _check_consistency(file: BenchmarkFile, dataset: DatasetSpec, evaluator: EvaluatorSpec, source: str) -> None:
+    """What only the definition together with its data set and evaluator can show."""
+    if (evaluator.shape, evaluator.levels) != (dataset.data.shape, dataset.data.levels):
+        raise BenchmarkError(
+            f"{source}: evaluator: {evaluator.name} takes {_describe(evaluator.shape, evaluator.levels)}, but data "
+            f"set {dataset.name} has {_describe(dataset.data.shape, dataset.data.levels)}"
+        )
+    for key, most, of in (
+        ("examples", dataset.test, f"the {dataset.test} test examples of {dataset.name}"),
+        ("milestone_examples", file.likelihood.examples, f"likelihood.examples = {file.likelihood.examples}"),
+        ("milestone_draws", file.likelihood.draws, f"likelihood.draws = {file.likelihood.draws}"),
+    ):
+        found = getattr(file.likelihood, key)
+        if found > most:
+            raise BenchmarkError(f"{source}: likelihood.{key}: must be at most {of}, not {found}")
+
+
+def _describe(shape: tuple[int, ...], levels: int) -> str:
+    return f"{'x'.join(map(str, shape))} with {levels} levels"

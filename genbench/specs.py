@@ -1,0 +1,244 @@
+"""What plugins declare: data, data sets, models, evaluators, metrics and budgets, as frozen dataclasses.
+
+Nothing here imports torch. A ``factory`` or ``loader`` is an import string ``"package.module:name"``
+that only a worker process resolves, so that listing what is installed costs nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from genbench.errors import SpecError
+
+LikelihoodKind = Literal["exact", "importance", "bound", "estimate"]
+"""How a model's ``log_prob`` relates to log P(x); see :class:`genbench.model.Model`."""
+
+LIKELIHOOD_KINDS: tuple[LikelihoodKind, ...] = ("exact", "importance", "bound", "estimate")
+
+Direction = Literal["lower", "higher", "none"]
+"""Which way a score improves; ``none`` for a score that only describes."""
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """The shape of one example: all that a model may know of the data before training.
+
+    Attributes:
+        shape: ``(C, H, W)`` for images, ``(L,)`` for sequences.
+        levels: number of values a dimension takes; the data are uint8 in ``0 .. levels - 1``.
+        classes: number of classes, or None where the data carry no labels.
+    """
+
+    shape: tuple[int, ...]
+    levels: int = 256
+    classes: int | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.shape) not in (1, 3) or any(size < 1 for size in self.shape):
+            raise SpecError(f"shape must be (C, H, W) or (L,) with sizes of 1 or more, not {self.shape}")
+        if not 2 <= self.levels <= 256:
+            raise SpecError(f"levels must be 2 to 256, since data are uint8; not {self.levels}")
+        if self.classes is not None and self.classes < 1:
+            raise SpecError(f"classes must be 1 or more, or None for data without labels; not {self.classes}")
+
+    @property
+    def dims(self) -> int:
+        """D, the number of dimensions of one example: the divisor in bits/dim."""
+        return math.prod(self.shape)
+
+    @property
+    def is_image(self) -> bool:
+        return len(self.shape) == 3
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """A data set with fixed splits, identified by the hash of its content.
+
+    Attributes:
+        name: what a benchmark calls it.
+        data: shape, levels and classes of an example.
+        loader: ``"package.module:function"``; called without arguments, returns
+            ``{"train": (x, labels), "test": (x, labels)}`` with ``x`` a uint8 array ``[N, *shape]`` and
+            ``labels`` an int64 array ``[N]``, or None where ``data.classes`` is None.
+        sha256: hash of the content as :func:`genbench.engine.data.content_sha256` computes it; checked
+            before any run.
+        train, test: the number of examples of each split.
+        summary, licence, citation, url: prose for people.
+    """
+
+    name: str
+    data: DataSpec
+    loader: str
+    sha256: str
+    train: int
+    test: int
+    summary: str = ""
+    licence: str = ""
+    citation: str = ""
+    url: str = ""
+
+
+def always_supported(data: DataSpec) -> str | None:
+    return None
+
+
+def no_changes(data: DataSpec) -> Mapping[str, object]:
+    return {}
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One model: architecture, training recipe and configuration under a name.
+
+    Attributes:
+        name: lower-case, ``[a-z0-9][a-z0-9._-]*``; unique over all plugins.
+        factory: ``"package.module:Class"`` or the class itself, built as ``factory(config, data, device)``
+            with a :class:`DataSpec` and a ``torch.device``; it has the methods of
+            :class:`genbench.model.Model`.
+        config: a frozen dataclass of plain values (int, float, str, bool) with a default each and a
+            ``batch_size`` of 1 or more. ``dcgan[width=128]`` on the command line changes a field.
+        summary: one line for ``genbench list``.
+        reference: the paper, as a person would cite it, with an arXiv number or a DOI where there is one.
+        likelihood: the kind of ``log_prob``, or None for a model without one.
+        conditional: whether ``sample`` and ``log_prob`` take labels. Then they always get them.
+        max_epochs: the most passes over the training data that are of use; 0 when there is nothing to
+            train, 1 for a histogram, None for no limit but the budget. No example is handed out more
+            often than this; an incomplete last batch is left out.
+        defaults: maps the data's spec to changes of the config's defaults, applied before the user's.
+        supports: maps the data's spec to None, or to the reason why the model can't be used on it.
+        code: further top-level packages that the model is made of, hashed together with the plugin's own.
+    """
+
+    name: str
+    factory: str | type
+    config: type
+    summary: str
+    reference: str = ""
+    likelihood: LikelihoodKind | None = None
+    conditional: bool = False
+    max_epochs: int | None = None
+    defaults: Callable[[DataSpec], Mapping[str, object]] = no_changes
+    supports: Callable[[DataSpec], str | None] = always_supported
+    code: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EvaluatorSpec:
+    """A frozen feature extractor, named with the hash of its weights.
+
+    Attributes:
+        name: what a benchmark and a table's column call it, with a version: ``digits-cnn-v1``.
+        factory: ``"package.module:Class"``, a subclass of torch-fidelity's ``FeatureExtractorBase`` built
+            as ``factory(name, features_list, weights=path)``. Its forward takes uint8 ``[B, *shape]`` and
+            returns the requested features as a tuple of float32 tensors.
+        weights: path of the safetensors file.
+        sha256: hash of that file; checked before use.
+        features: name of the feature layer for FID, KID, precision and recall.
+        logits: name of the layer of class logits for IS.
+        dims: number of features.
+        shape, levels: the data that it takes.
+        batch_size: images a forward pass; fixed, since it changes the last bits of the features.
+        summary: one line for ``genbench list``, with the test accuracy.
+    """
+
+    name: str
+    factory: str
+    weights: str
+    sha256: str
+    features: str
+    logits: str
+    dims: int
+    shape: tuple[int, ...]
+    levels: int
+    batch_size: int = 500
+    summary: str = ""
+
+
+@dataclass(frozen=True)
+class MetricSpec:
+    """A metric: a pure function of what the scoring process holds, giving one number.
+
+    Attributes:
+        name: its key in a record, ``fid``.
+        title: its column's title, ``FID``.
+        function: ``"package.module:function"``, called with a
+            :class:`genbench.engine.scoring.metrics.Material` and returning a
+            :class:`genbench.engine.scoring.metrics.Measured`.
+        direction: which way it improves.
+        needs: what of the material it reads: ``features`` and ``logits`` of the evaluator, or ``nats``.
+        unit: unit of the value, empty for a pure number.
+        log_scale: whether intervals over seeds are taken of its logarithm (positive, skewed scores).
+        reference: the paper.
+        summary: one line for ``genbench list``.
+    """
+
+    name: str
+    title: str
+    function: str
+    direction: Direction
+    needs: Literal["features", "logits", "nats"]
+    unit: str = ""
+    log_scale: bool = False
+    reference: str = ""
+    summary: str = ""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one run may spend. Training ends at ``images`` or ``flops``, whichever comes first.
+
+    Attributes:
+        images: training images handed to ``train_step``.
+        flops: floating-point operations dispatched by torch while training, 2 for a multiply-add; None
+            for no limit.
+        seconds: training clock at which training stops early and the last state is scored.
+        grace: seconds after ``seconds`` at which a stage that has not ended is killed, and the whole time
+            allowed to evaluation and to scoring beyond ``seconds``.
+        memory: bytes of resident memory of the run's processes.
+        parameters: the most trainable numbers a model may hold.
+        threads: CPU threads a run.
+        device: ``cpu`` or ``cuda``.
+        device_memory: bytes of memory on the device; None for no limit.
+    """
+
+    images: int
+    flops: float | None
+    seconds: float
+    memory: int
+    parameters: int
+    grace: float = 60.0
+    threads: int = 1
+    device: Literal["cpu", "cuda"] = "cpu"
+    device_memory: int | None = None
+
+
+def resolve_config(spec: ModelSpec, data: DataSpec, overrides: Mapping[str, object]) -> Any:
+    """The configuration of a run: the dataclass's defaults, the spec's for this data, the user's.
+
+    Raises:
+        SpecError: if a name is not a field of the config or a value is not of its type.
+    """
+    changes: dict[str, object] = {**spec.defaults(data), **overrides}
+    fields = {field.name: field for field in dataclasses.fields(spec.config)}
+    defaults = spec.config()
+    for key, value in changes.items():
+        if key not in fields:
+            raise SpecError.unknown(f"option of {spec.name}", key, fields)
+        wanted = type(getattr(defaults, key))
+        if wanted is float and type(value) is int:
+            changes[key] = float(value)
+        elif type(value) is not wanted:
+            raise SpecError(f"{spec.name}[{key}={value}]: {key} takes a value of type {wanted.__name__}, such as "
+                            f"{getattr(defaults, key)!r}; {value!r} is of type {type(value).__name__}")
+    try:
+        config = dataclasses.replace(defaults, **changes)
+    except (TypeError, ValueError) as error:
+        raise SpecError(f"{spec.name}: its configuration refused {changes}: {error}") from error
+    if not isinstance(getattr(config, "batch_size", None), int) or config.batch_size < 1:
+        raise SpecError(f"{spec.name}: batch_size must be a whole number of 1 or more")
+    return config

@@ -1,0 +1,120 @@
+"""Distributions of discrete pixels given a network's output: categorical, and mixtures of discretised logistics.
+
+Both give the log of a probability *mass*, in nats, of each dimension of uint8 data, and both sum to one over the
+levels. They have one interface, so that a decoder is written once:
+
+    output = discrete_output(levels)
+    parameters = network(...)                      # [B, output.size, *dims]
+    output.log_prob(parameters, x)                 # x uint8 [B, *dims] -> float [B, *dims], nats
+    output.sample(parameters)                      # -> uint8 [B, *dims]
+
+Random numbers come from torch's default generators. No operation has a nondeterministic kernel on CUDA.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+MAX_CATEGORICAL_LEVELS = 32
+"""Up to here a logit a level is affordable and needs no assumption on the shape of the distribution."""
+
+
+class Categorical:
+    """A logit for each level, and nothing assumed of their order.
+
+    Attributes:
+        levels: number of values of a dimension, 2 or more.
+        size: parameters a dimension: ``levels`` logits.
+    """
+
+    def __init__(self, levels: int) -> None:
+        self.levels = levels
+        self.size = levels
+
+    def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
+        """log P(x), float ``[B, *dims]``, of logits ``[B, levels, *dims]`` and uint8 ``[B, *dims]``."""
+        # A gather: cross_entropy would do the same, but its spatial form has no deterministic CUDA kernel.
+        return F.log_softmax(parameters, dim=1).gather(1, x.long().unsqueeze(1)).squeeze(1)
+
+    def sample(self, parameters: Tensor) -> Tensor:
+        """uint8 ``[B, *dims]`` from logits ``[B, levels, *dims]``, by the Gumbel-max trick."""
+        return (parameters + gumbel_like(parameters)).argmax(dim=1).to(torch.uint8)
+
+
+class DiscretisedLogistics:
+    """A mixture of logistic densities, each integrated over the bin of a level, with exact edge bins.
+
+    Level v stands for the point s = 2 v / (levels - 1) - 1 and the bin of half-width h = 1 / (levels - 1) about it;
+    the outermost bins reach to infinity, so the masses sum to one (Salimans et al. 2017, PixelCNN++,
+    arXiv:1701.05517, equation 2, with a mixture for each dimension by itself). With a = (s + h - mean) / scale and
+    b = (s - h - mean) / scale a bin's mass is written
+
+        sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)),
+
+    whose logarithm is exact in the tails, where the original code goes over to a density.
+
+    Attributes:
+        levels: number of values of a dimension, 2 or more.
+        components: of the mixture, 1 or more.
+        size: parameters a dimension: a logit, a mean and a log scale for each component.
+    """
+
+    # Scales from a hundredth of a bin of 256 levels to several times the range; beyond, gradients overflow.
+    LOG_SCALE = (-9.0, 4.0)
+
+    def __init__(self, levels: int, components: int) -> None:
+        self.levels = levels
+        self.components = components
+        self.size = 3 * components
+
+    def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
+        """log P(x), float ``[B, *dims]``, of parameters ``[B, 3 components, *dims]`` and uint8 ``[B, *dims]``."""
+        logits, means, log_scales = self._split(parameters)  # [B, components, *dims] each
+        half = 1.0 / (self.levels - 1)
+        value = (2.0 * half * x - 1.0).unsqueeze(1)  # [B, 1, *dims]
+        inverse_scales = torch.exp(-log_scales)
+        upper = (value + half - means) * inverse_scales
+        lower = (value - half - means) * inverse_scales
+
+        # Below the last level the mass is sigmoid(upper) - sigmoid(lower); the edges have only one of the terms.
+        edge = x.unsqueeze(1)  # [B, 1, *dims]
+        is_first, is_last = edge == 0, edge == self.levels - 1
+        zero = torch.zeros_like(upper)
+        log_mass = (
+            torch.where(is_last, zero, F.logsigmoid(upper))
+            + torch.where(is_first, zero, F.logsigmoid(-lower))
+            + torch.where(is_first | is_last, zero, torch.log(-torch.expm1(-2.0 * half * inverse_scales)))
+        )
+        return torch.logsumexp(F.log_softmax(logits, dim=1) + log_mass, dim=1)
+
+    def sample(self, parameters: Tensor) -> Tensor:
+        """uint8 ``[B, *dims]``: a component, then a logistic draw, rounded to the nearest level and clipped."""
+        logits, means, log_scales = self._split(parameters)
+        chosen = (logits + gumbel_like(logits)).argmax(dim=1, keepdim=True)  # [B, 1, *dims]
+        mean, log_scale = (each.gather(1, chosen).squeeze(1) for each in (means, log_scales))
+        # The difference of two Gumbel variables is a logistic one.
+        draw = mean + log_scale.exp() * (gumbel_like(mean) - gumbel_like(mean))
+        value = (draw + 1.0) * (0.5 * (self.levels - 1))
+        return value.round().clamp(0, self.levels - 1).to(torch.uint8)
+
+    def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        logits, means, log_scales = parameters.chunk(3, dim=1)
+        # The initial means are spread over the range: components that start out equal would stay so.
+        spread = torch.linspace(-1, 1, self.components + 2, device=means.device)[1:-1]
+        means = means + spread.view(-1, *[1] * (means.dim() - 2))
+        return logits, means, (log_scales - 2.0).clamp(*self.LOG_SCALE)
+
+
+def discrete_output(levels: int, components: int = 5) -> Categorical | DiscretisedLogistics:
+    """Categorical for up to ``MAX_CATEGORICAL_LEVELS`` levels, a mixture of ``components`` logistics beyond."""
+    return Categorical(levels) if levels <= MAX_CATEGORICAL_LEVELS else DiscretisedLogistics(levels, components)
+
+
+def gumbel_like(tensor: Tensor) -> Tensor:
+    """Independent standard Gumbel variables, in the shape, type and device of ``tensor``."""
+    # -log of an exponential variable; 0 has probability 0 in theory and is kept away from the logarithm.
+    return -torch.empty_like(tensor).exponential_().clamp_min(torch.finfo(tensor.dtype).tiny).log()
+
+

@@ -1,0 +1,225 @@
+"""Synthetic benchmarks, records and results folders, for tests that need no training."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from genbench import hookimpl, hookspecs
+from genbench.benchmark import Benchmark, validate
+from genbench.plugins import Plugin, Registry
+from genbench.record import BenchmarkId, Milestone, ModelId, Record, Score
+from genbench.specs import DatasetSpec, DataSpec, EvaluatorSpec, MetricSpec, ModelSpec
+from genbench.store import RunKey, Store, sha256_of
+
+DATA = DataSpec(shape=(1, 8, 8), levels=17, classes=10)
+DATASET = DatasetSpec(
+    name="tiny",
+    data=DATA,
+    loader="nowhere:load",
+    sha256="d" * 64,
+    train=1197,
+    test=600,
+    summary="Small pictures",
+    licence="CC0",
+    citation="A. Person, Pictures, 2020",
+    url="https://example.org/tiny",
+)
+EVALUATOR = EvaluatorSpec(
+    name="tiny-cnn-v1",
+    factory="nowhere:Evaluator",
+    weights="/nowhere.safetensors",
+    sha256="e" * 64,
+    features="32",
+    logits="logits",
+    dims=32,
+    shape=(1, 8, 8),
+    levels=17,
+    summary="A small CNN",
+)
+METRICS = (
+    MetricSpec("fid", "FID", "nowhere:fid", "lower", "features", log_scale=True, summary="Frechet distance"),
+    MetricSpec("is", "IS", "nowhere:isc", "higher", "logits", summary="Inception score"),
+    MetricSpec("bits_per_dim", "bits/dim", "nowhere:bits", "lower", "nats", unit="bits/dim", summary="NLL"),
+)
+DEFINITION: dict[str, Any] = {
+    "name": "tiny",
+    "title": "Tiny pictures",
+    "description": "Small pictures under a small budget.",
+    "dataset": "tiny",
+    "seeds": [0, 1, 2, 3, 4],
+    "evaluator": "tiny-cnn-v1",
+    "metrics": ["fid", "is", "bits_per_dim"],
+    "budget": {"images": 1000, "flops": 1e12, "seconds": 60.0, "memory_mib": 1024, "parameters": 1000000},
+    "samples": {"n": 600, "milestone_n": 300, "chunk": 100},
+    "likelihood": {"examples": 600, "milestone_examples": 100, "draws": 16, "milestone_draws": 4, "chunk": 50},
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    batch_size: int = 32
+    width: int = 64
+    lr: float = 2e-4
+    ema: bool = False
+    loss: str = "hinge"
+
+
+MODEL = ModelSpec("toy", "nowhere:Toy", Config, "A toy", reference="Person, 2020", likelihood="exact")
+
+
+def benchmark(**changes: Any) -> Benchmark:
+    """The synthetic benchmark, with changes to its definition; dotted keys reach into tables."""
+    raw: dict[str, Any] = {key: dict(value) if isinstance(value, dict) else value for key, value in DEFINITION.items()}
+    for key, value in changes.items():
+        table, _, leaf = key.partition("__")
+        if leaf:
+            raw[table][leaf] = value
+        else:
+            raw[key] = value
+    return Benchmark(validate(raw, "test.toml"), DATASET, EVALUATOR)
+
+
+def toml(raw: dict[str, Any]) -> str:
+    """``raw`` as TOML: plain values first, then tables."""
+
+    def value(of: Any) -> str:
+        if isinstance(of, bool):
+            return str(of).lower()
+        return f'"{of}"' if isinstance(of, str) else str(of)
+
+    plain = [f"{key} = {value(of)}" for key, of in raw.items() if not isinstance(of, dict)]
+    tables = [
+        "\n".join([f"[{key}]", *(f"{inner} = {value(of)}" for inner, of in table.items())])
+        for key, table in raw.items()
+        if isinstance(table, dict)
+    ]
+    return "\n".join([*plain, *tables]) + "\n"
+
+
+def score(value: float, direction: Any = "lower", **changes: Any) -> Score:
+    return replace(Score(value, 600, direction, fingerprint={"evaluator": "tiny-cnn-v1"}), **changes)
+
+
+def record(model: str = "toy", seed: int = 0, of: Benchmark | None = None, **changes: Any) -> Record:
+    """A record that is ok, or whatever ``changes`` make of it; ``fid=``, ``bits=`` and ``kind=`` set scores."""
+    of = of or benchmark()
+    scores = {
+        "fid": score(changes.pop("fid", 2.0 + 0.1 * seed)),
+        "is": score(changes.pop("inception", 8.0 + 0.05 * seed), "higher"),
+    }
+    bits, kind = changes.pop("bits", 2.0 + 0.01 * seed), changes.pop("kind", "exact")
+    if bits is not None:
+        scores["bits_per_dim"] = score(bits, kind=kind, unit="bits/dim", stderr=0.01)
+    status = changes.get("status", "ok")
+    plain = Record(
+        benchmark=BenchmarkId(of.name, of.digest, of.dev, of.custom_budget),
+        model=ModelId(
+            name=model,
+            config={"batch_size": 32, "width": 64},
+            plugin=changes.pop("plugin", "toys"),
+            version="1.0",
+            code_sha256="c" * 64,
+            reference="Person, 2020",
+            likelihood="exact",
+        ),
+        seed=seed,
+        status="ok",
+        reason=None,
+        scores=scores,
+        milestones=[Milestone(0.5, 16, 512, 5e11, 1.5, {"fid": score(4.0)})],
+        budget={"images": 1000, "flops": 1e12, "seconds": 60.0, "memory": 1 << 30},
+        spent={"images": 992, "steps": 31, "flops": 9.5e11, "seconds": 3.25, "memory": 300 << 20, "ended_by": "images"},
+        cost={
+            "parameters": 123456,
+            "train_seconds": 3.25,
+            "samples_per_second": 5400.0,
+            "sample_seconds": 0.11,
+            "peak_memory": 300 << 20,
+            "stage_seconds": {"train": 5.0, "evaluate": 2.0, "score": 1.5},
+        },
+        environment={
+            "genbench": "0.1.0",
+            "python": "3.12.1",
+            "torch": "2.13.0",
+            "platform": "Linux x86_64",
+            "cpu": "A CPU",
+            "threads": 1,
+            "device": "cpu",
+        },
+        artifacts={},
+        attempts=[{"status": status, "seconds": 8.5}],
+        started="2026-01-01T00:00:00Z",
+        finished="2026-01-01T00:00:09Z",
+    )
+    if status != "ok":
+        changes = {"scores": {}, "milestones": [], "reason": "it broke", "cost": {}, **changes}
+    return replace(plain, **changes)
+
+
+def png(width: int = 2, height: int = 2, shade: int = 128) -> bytes:
+    """A grey PNG."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    rows = b"".join(b"\0" + bytes([shade]) * width for _ in range(height))
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+
+
+def commit(store: Store, of: Record, folder: str | None = None, samples: bytes | None = None) -> Path:
+    """Put a record into a results folder the way a run does; ``samples`` become its ``samples.png``."""
+    key = RunKey(folder or of.benchmark.name, of.model.name, of.seed)
+    work = store.work_folder(key)
+    if samples is not None:
+        (work / "samples.png").write_bytes(samples)
+        of = replace(of, artifacts={**of.artifacts, "samples.png": sha256_of(work / "samples.png")})
+    return store.commit(work, key, of)
+
+
+class ToyPlugin:
+    """A plugin that brings all that the synthetic benchmark names."""
+
+    def __init__(self, benchmark_file: Path | None = None) -> None:
+        self.benchmark_file = benchmark_file
+
+    @hookimpl
+    def register_models(self) -> list[ModelSpec]:
+        return [MODEL]
+
+    @hookimpl
+    def register_datasets(self) -> list[DatasetSpec]:
+        return [DATASET]
+
+    @hookimpl
+    def register_evaluators(self) -> list[EvaluatorSpec]:
+        return [EVALUATOR]
+
+    @hookimpl
+    def register_metrics(self) -> list[MetricSpec]:
+        return list(METRICS)
+
+    @hookimpl
+    def register_benchmarks(self) -> list[Path]:
+        return [self.benchmark_file] if self.benchmark_file else []
+
+
+def registry(benchmark_file: Path | None = None) -> Registry:
+    """A registry with :class:`ToyPlugin` and nothing else."""
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    found = Registry(manager)
+    found.add(Plugin("toys", "toys", "1.0", "toys"), lambda: ToyPlugin(benchmark_file))
+    assert not found.broken, found.broken
+    return found
