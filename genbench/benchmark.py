@@ -186,7 +186,9 @@ def _explain(problem: Any, source: str) -> str:
 
 def _keys_at(path: list[str]) -> list[str]:
     tables: dict[str, type] = {
-        "budget": BudgetTable, "samples": SamplesTable, "likelihood": LikelihoodTable,
+        "budget": BudgetTable,
+        "samples": SamplesTable,
+        "likelihood": LikelihoodTable,
     }
     table = tables[path[0]] if path else BenchmarkFile
     return [entry.name for entry in dataclasses.fields(table)]
@@ -194,6 +196,7 @@ def _keys_at(path: list[str]) -> list[str]:
 
 def _check_consistency(checked: BenchmarkFile, source: str) -> None:
     """What no single key can show."""
+
     def refuse(key: str, why: str) -> None:
         raise BenchmarkError(f"{source}: {key}: {why}")
 
@@ -206,8 +209,9 @@ def _check_consistency(checked: BenchmarkFile, source: str) -> None:
     if sorted(set(checked.milestones)) != checked.milestones or checked.milestones[-1:] != [1.0]:
         refuse("milestones", f"must rise and end with 1.0, not {checked.milestones}")
     if checked.samples.milestone_n > checked.samples.n:
-        refuse("samples.milestone_n", f"must be at most samples.n = {checked.samples.n}, "
-                                      f"not {checked.samples.milestone_n}")
+        refuse(
+            "samples.milestone_n", f"must be at most samples.n = {checked.samples.n}, not {checked.samples.milestone_n}"
+        )
 
 
 def read_file(path: Path) -> BenchmarkFile:

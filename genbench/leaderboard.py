@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -152,7 +152,11 @@ class Leaderboard:
 
 
 def build(
-    benchmark: Benchmark, metrics: Sequence[MetricSpec], loaded: Loaded, sort: str | None = None
+    benchmark: Benchmark,
+    metrics: Sequence[MetricSpec],
+    loaded: Loaded,
+    sort: str | None = None,
+    anchors: Collection[str] = (),
 ) -> Leaderboard:
     """The leaderboard of ``benchmark``.
 
@@ -162,6 +166,7 @@ def build(
         loaded: what the results folder holds.
         sort: key of the column to sort by; by default ``fid`` where there is one, else the first. Rows with
             all seeds ok come first, and among the rest those without the score last.
+        anchors: names, without options, of the models that are points of reference and no contenders.
 
     Raises:
         SpecError: if ``sort`` is no column, naming the nearest.
@@ -177,15 +182,19 @@ def build(
         if len(codes := {record.model.code_sha256 for record in records}) > 1
     ]
     logs = {metric.name: metric.log_scale for metric in metrics}
-    rows = [_row(records, comparable, benchmark.file.seeds, logs) for records in by_model.values()]
+    rows = [
+        _row(records, comparable, benchmark.file.seeds, logs, name.partition("[")[0] in anchors)
+        for name, records in by_model.items()
+    ]
     columns = _columns(metrics, benchmark.evaluator.name, rows)
     return Leaderboard(benchmark, columns, _sorted(rows, columns, sort), tuple(left_out), tuple(notes))
 
 
 def from_registry(benchmark: Benchmark, registry: Registry, loaded: Loaded, sort: str | None = None) -> Leaderboard:
-    """:func:`build` with the metrics that the benchmark names, looked up in ``registry``."""
+    """:func:`build` with the metrics that the benchmark names and the anchors that are installed."""
     metrics = [registry.find("metrics", name).spec for name in benchmark.file.metrics]
-    return build(benchmark, metrics, loaded, sort)
+    anchors = [name for name, entry in registry.models.items() if entry.plugin.module == ANCHORS]
+    return build(benchmark, metrics, loaded, sort, anchors)
 
 
 def as_dicts(board: Leaderboard) -> list[dict[str, Any]]:
@@ -262,7 +271,7 @@ def _identity(score: Score) -> str:
     return json.dumps([score.n, score.fingerprint], sort_keys=True, default=str)
 
 
-def _row(records: list[Record], comparable: Scores, seeds: list[int], log_scale: dict[str, bool]) -> Row:
+def _row(records: list[Record], comparable: Scores, seeds: list[int], log_scale: dict[str, bool], anchor: bool) -> Row:
     good = [record for record in records if record.status == "ok"]
     groups: dict[tuple[str, str], list[int]] = {}
     for record in records:
@@ -272,7 +281,7 @@ def _row(records: list[Record], comparable: Scores, seeds: list[int], log_scale:
     scores = {record.seed: comparable[record.run] for record in good}
     return Row(
         model=records[0].model.name,
-        anchor=records[0].model.plugin == ANCHORS,
+        anchor=anchor,
         ok=len(good),
         seeds=len(seeds),
         failures=tuple(Failure(status, reason, tuple(sorted(of))) for (status, reason), of in groups.items()),

@@ -112,7 +112,7 @@ class Registry:
         return known[name]
 
     def _implementations(self) -> Iterable[Any]:
-        hooks = (getattr(self.manager.hook, name) for name in vars(hookspecs) if hasattr(self.manager.hook, name))
+        hooks = (getattr(self.manager.hook, name) for name in _hook_names())
         return (impl for hook in hooks for impl in hook.get_hookimpls())
 
     def _report(self, plugin: Plugin, problem: str) -> None:
@@ -121,7 +121,7 @@ class Registry:
     def _explain(self, loaded: object, error: BaseException) -> str:
         if not isinstance(error, pluggy.PluginValidationError):
             return f"{type(error).__name__}: {error}" if not isinstance(error, GenbenchError) else str(error)
-        known = [name for name in vars(hookspecs) if getattr(getattr(hookspecs, name), "genbench_spec", None)]
+        known = _hook_names()
         for name in dir(loaded):
             if hasattr(getattr(loaded, name, None), "genbench_impl") and name not in known:
                 return str(GenbenchError.unknown("hook", name, known))
@@ -139,12 +139,18 @@ class Registry:
                     name, spec = check(item)
                     taken = getattr(self, table).get(name)
                     if taken is not None:
-                        raise SpecError(f"registers the {table.removesuffix('s')} {name!r}, a name that plugin "
-                                        f"{taken.plugin.name!r} of {taken.plugin.distribution} has taken")
+                        raise SpecError(
+                            f"registers the {table.removesuffix('s')} {name!r}, a name that plugin "
+                            f"{taken.plugin.name!r} of {taken.plugin.distribution} has taken"
+                        )
                     if any((table, name) == other[:2] for other in found):
                         raise SpecError(f"registers the {table.removesuffix('s')} {name!r} twice")
                     found.append((table, name, spec))
         return found
+
+
+def _hook_names() -> list[str]:
+    return [name for name, entry in vars(hookspecs).items() if hasattr(entry, f"{hookspecs.PROJECT}_spec")]
 
 
 def _check_spec(kind: type) -> Callable[[Any], tuple[str, Any]]:
@@ -292,6 +298,9 @@ def _files_of(package: str, root: str) -> list[tuple[Path, str]]:
         return [(Path(str(spec.origin)), package)]
     files: list[tuple[Path, str]] = []
     for folder in map(Path, spec.submodule_search_locations):
-        files += [(path, f"{package}/{path.relative_to(folder).as_posix()}") for path in folder.rglob("*")
-                  if path.is_file() and "__pycache__" not in path.parts]
+        files += [
+            (path, f"{package}/{path.relative_to(folder).as_posix()}")
+            for path in folder.rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts
+        ]
     return sorted(files, key=lambda entry: entry[1])

@@ -14,17 +14,40 @@ from genbench.specs import Direction
 SCHEMA = 1
 
 Status = Literal[
-    "ok", "unsupported", "diverged", "failed", "crashed", "timeout", "oom_host", "oom_device",
-    "invalid_output", "over_budget", "cancelled", "lost", "harness_error",
+    "ok",
+    "unsupported",
+    "diverged",
+    "failed",
+    "crashed",
+    "timeout",
+    "oom_host",
+    "oom_device",
+    "invalid_output",
+    "over_budget",
+    "cancelled",
+    "lost",
+    "harness_error",
 ]
 """How a run ended. ``unsupported``: the model declares that it can't be used on the data."""
 
 EndedBy = Literal["images", "flops", "seconds", "max_epochs"]
 
 VOLATILE = (
-    "started", "finished", "environment", "attempts", "artifacts.log.txt", "artifacts.curve.csv", "spent.seconds",
-    "spent.memory", "spent.cpu_seconds", "spent.prepare.seconds", "cost.train_seconds",
-    "cost.samples_per_second", "cost.peak_memory", "cost.sample_seconds", "cost.stage_seconds",
+    "started",
+    "finished",
+    "environment",
+    "attempts",
+    "artifacts.log.txt",
+    "artifacts.curve.csv",
+    "spent.seconds",
+    "spent.memory",
+    "spent.cpu_seconds",
+    "spent.prepare.seconds",
+    "cost.train_seconds",
+    "cost.samples_per_second",
+    "cost.peak_memory",
+    "cost.sample_seconds",
+    "cost.stage_seconds",
 )
 """Fields that two identical runs may differ in: times, memory and where they ran."""
 

@@ -233,8 +233,10 @@ def resolve_config(spec: ModelSpec, data: DataSpec, overrides: Mapping[str, obje
         if wanted is float and type(value) is int:
             changes[key] = float(value)
         elif type(value) is not wanted:
-            raise SpecError(f"{spec.name}[{key}={value}]: {key} takes a value of type {wanted.__name__}, such as "
-                            f"{getattr(defaults, key)!r}; {value!r} is of type {type(value).__name__}")
+            raise SpecError(
+                f"{spec.name}[{key}={value}]: {key} takes a value of type {wanted.__name__}, such as "
+                f"{getattr(defaults, key)!r}; {value!r} is of type {type(value).__name__}"
+            )
     try:
         config = dataclasses.replace(defaults, **changes)
     except (TypeError, ValueError) as error:

@@ -231,7 +231,8 @@ def _folders(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(
-        entry for entry in folder.iterdir()
+        entry
+        for entry in folder.iterdir()
         if FOLDER.match(entry.name) and ".." not in entry.name and entry.is_dir() and not entry.is_symlink()
     )
 
@@ -262,5 +263,7 @@ def _as_store_error(place: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
             raise StoreError(f"{place}: another record already stands there; results are written once") from error
-        raise StoreError(f"{place}: cannot be written: {error.strerror or error}. Choose another folder with "
-                         f"--results, or mend its permissions or free space") from error
+        raise StoreError(
+            f"{place}: cannot be written: {error.strerror or error}. Choose another folder with "
+            f"--results, or mend its permissions or free space"
+        ) from error

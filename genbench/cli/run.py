@@ -23,26 +23,28 @@ if TYPE_CHECKING:
     from genbench.store import Store
 
 
-class Seeds(click.ParamType):
-    """``0,1,2`` or ``0-4``, or both: a sorted list of distinct seeds."""
-
-    name = "SEEDS"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
-        seeds: set[int] = set()
-        for part in str(value).split(","):
-            first, dash, last = part.partition("-")
-            if not first.isdecimal() or (dash and not last.isdecimal()):
-                self.fail(f"{value!r} is no list of seeds; write 0,1,2 or 0-4", param, ctx)
-            seeds.update(range(int(first), int(last or first) + 1))
-        return sorted(seeds)
+def _parse_seeds(ctx: click.Context, param: click.Parameter, value: str | None) -> list[int] | None:
+    """``0,1,2`` or ``0-4``, or both, as a sorted list of distinct seeds."""
+    if value is None:
+        return None
+    seeds: set[int] = set()
+    for part in value.split(","):
+        first, dash, last = part.partition("-")
+        if (
+            not first.isdecimal()
+            or (dash and not last.isdecimal())
+            or int(last or first) - int(first) not in range(10**4)
+        ):
+            raise click.BadParameter(f"{value!r} is no list of seeds; write 0,1,2 or 0-4", ctx, param)
+        seeds.update(range(int(first), int(last or first) + 1))
+    return sorted(seeds)
 
 
 @click.command("run")
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @click.option("--all", "everything", is_flag=True, help="All installed models.")
 @benchmark_option
-@click.option("--seeds", type=Seeds(), help="Some of the benchmark's seeds only: 0,1,2 or 0-4.")
+@click.option("--seeds", callback=_parse_seeds, help="Some of the benchmark's seeds only: 0,1,2 or 0-4.")
 @click.option("--jobs", type=click.IntRange(1), help="Runs side by side; by default one a core.")
 @results_option
 @dev_option
@@ -123,15 +125,19 @@ def _print_matrix(benchmark: Benchmark, runs: Sequence[PlannedRun]) -> None:
     """What would be done: each run and why, and the most that it may cost."""
     budget = benchmark.budget
     flops = "no FLOP limit" if budget.flops is None else f"{budget.flops / 1e12:g} TFLOP"
-    click.echo(f"{benchmark.folder} (digest {benchmark.digest}): {budget.images:,} images or {flops} a run, at most "
-               f"{budget.seconds:g} s of training on {budget.threads} thread(s) of {budget.device}")
+    click.echo(
+        f"{benchmark.folder} (digest {benchmark.digest}): {budget.images:,} images or {flops} a run, at most "
+        f"{budget.seconds:g} s of training on {budget.threads} thread(s) of {budget.device}"
+    )
     width = max(len(str(run.key)) for run in runs)
     for run in runs:
         state = "unsupported: " + run.entry.unsupported if run.entry.unsupported else run.state
         click.echo(f"  {run.key!s:{width}}  {state}")
     todo = [run for run in runs if run.state != "done"]
-    click.echo(f"{len(todo)} of {len(runs)} runs to do; at most {len(todo) * budget.seconds / 3600:.1f} hours of training "
-               "one after another")
+    click.echo(
+        f"{len(todo)} of {len(runs)} runs to do; at most {len(todo) * budget.seconds / 3600:.1f} hours of training "
+        "one after another"
+    )
 
 
 def _execute(
@@ -150,8 +156,11 @@ def _execute(
 
     for run in todo:
         if run.state == "stale":
-            click.echo(f"{run.key}: its code, configuration or benchmark has changed; it is run again and the old "
-                       "record moves to .superseded", err=True)
+            click.echo(
+                f"{run.key}: its code, configuration or benchmark has changed; it is run again and the old "
+                "record moves to .superseded",
+                err=True,
+            )
     with Launcher(benchmark.budget.threads) as launcher:
         context = make_context(registry, benchmark, store, launcher)
         executor = LocalExecutor(launcher, jobs or default_jobs(benchmark.budget.threads))

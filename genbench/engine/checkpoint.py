@@ -39,8 +39,10 @@ def flatten(state: Mapping[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str
         if isinstance(value, Mapping):
             for key in value:
                 if not isinstance(key, str) or SEPARATOR in key or key.startswith("$"):
-                    raise InvalidOutput(f"state_dict: the key {key!r} at {path or 'the top'!r} must be a string "
-                                        f"without {SEPARATOR!r} that does not begin with '$'")
+                    raise InvalidOutput(
+                        f"state_dict: the key {key!r} at {path or 'the top'!r} must be a string "
+                        f"without {SEPARATOR!r} that does not begin with '$'"
+                    )
             return {key: visit(item, f"{path}{SEPARATOR}{key}" if path else key) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return [visit(item, f"{path}{SEPARATOR}{index}") for index, item in enumerate(value)]
@@ -49,8 +51,10 @@ def flatten(state: Mapping[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str
         if isinstance(value, float):
             # JSON has no infinities; a state may (a best loss so far, say).
             return value if math.isfinite(value) else {"$float": repr(value)}
-        raise InvalidOutput(f"state_dict: {path!r} is of type {type(value).__name__}; a state holds tensors, "
-                            "numbers, strings, booleans, None, and dicts and lists of them")
+        raise InvalidOutput(
+            f"state_dict: {path!r} is of type {type(value).__name__}; a state holds tensors, "
+            "numbers, strings, booleans, None, and dicts and lists of them"
+        )
 
     if not isinstance(state, Mapping):
         raise InvalidOutput(f"state_dict: must return a dict, not {type(state).__name__}")

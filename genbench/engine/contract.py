@@ -78,8 +78,9 @@ def check_samples(samples: object, n: int, data: DataSpec) -> torch.Tensor:
         raise InvalidOutput(f"sample({n}): must return shape {(n, *data.shape)}, not {tuple(samples.shape)}")
     if int(samples.max()) >= data.levels:
         index = (samples >= data.levels).nonzero()[0].tolist()
-        raise InvalidOutput(f"sample: values must lie in 0 .. {data.levels - 1}; at index {index} stands "
-                            f"{int(samples[tuple(index)])}")
+        raise InvalidOutput(
+            f"sample: values must lie in 0 .. {data.levels - 1}; at index {index} stands {int(samples[tuple(index)])}"
+        )
     return samples.cpu().contiguous()
 
 
@@ -102,11 +103,15 @@ def check_log_prob(values: object, n: int, certain: bool) -> torch.Tensor:
     wrong = ~torch.isfinite(values)
     if bool(wrong.any()):
         index = int(wrong.nonzero()[0])
-        raise InvalidOutput(f"log_prob: example {index} of the batch got {float(values[index])}; a likelihood that is "
-                            "scored gives every test example a probability above 0")
+        raise InvalidOutput(
+            f"log_prob: example {index} of the batch got {float(values[index])}; a likelihood that is "
+            "scored gives every test example a probability above 0"
+        )
     # Rounding in float32 may leave a certain event a hair above probability 1.
     if certain and bool((values > 1e-3).any()):
         index = int((values > 1e-3).nonzero()[0])
-        raise InvalidOutput(f"log_prob: example {index} of the batch got {float(values[index]):.4g} nats, a probability "
-                            "above 1; a density on [0, 1]^D becomes a mass by subtracting D log(levels)")
+        raise InvalidOutput(
+            f"log_prob: example {index} of the batch got {float(values[index]):.4g} nats, a probability "
+            "above 1; a density on [0, 1]^D becomes a mass by subtracting D log(levels)"
+        )
     return values

@@ -32,8 +32,11 @@ def describe(budget: Budget) -> dict[str, Any]:
         "default_dtype": str(torch.get_default_dtype()),
     }
     if budget.device == "cuda":
-        found |= {"gpu": torch.cuda.get_device_name(), "cuda": torch.version.cuda,
-                  "cudnn": torch.backends.cudnn.version()}
+        found |= {
+            "gpu": torch.cuda.get_device_name(),
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),
+        }
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ from genbench.engine import rng, splits
 from genbench.engine.batches import Batches
 from genbench.engine.checkpoint import load_state
 from genbench.engine.contract import build, check_samples, prepare_torch
+from genbench.engine.data import stratified_choice
 from genbench.engine.environment import peak_memory
-from genbench.engine.flops import counting
-from genbench.engine.likelihood import log_probs, subset
+from genbench.engine.flops import FlopCounter
+from genbench.engine.likelihood import log_probs
 from genbench.engine.progress import Progress
 from genbench.errors import OverBudget
 from genbench.job import Job, outcome_file
-from genbench.model import Model
+from genbench.model import Batch, Model
 
 PREPARE_SHARE = 0.05
 """The most that ``prepare_for_eval`` may spend, as a share of the budget."""
@@ -44,11 +46,17 @@ def evaluate(job: Job) -> dict[str, Any]:
     progress = Progress(job.folder, "evaluate")
     states = [f"-{index}" for index in range(len(trained["milestones"]))]
     for position, suffix in enumerate(states):
-        _evaluate_state(job, suffix, job.samples.milestone_n, job.likelihood_settings.milestone_examples,
-                        job.likelihood_settings.milestone_draws)
+        _evaluate_state(
+            job,
+            suffix,
+            job.samples.milestone_n,
+            job.likelihood_settings.milestone_examples,
+            job.likelihood_settings.milestone_draws,
+        )
         progress.report((position + 1) / (len(states) + 1))
-    spent, sample_seconds = _evaluate_state(job, "", job.samples.n, job.likelihood_settings.examples,
-                                            job.likelihood_settings.draws)
+    spent, sample_seconds = _evaluate_state(
+        job, "", job.samples.n, job.likelihood_settings.examples, job.likelihood_settings.draws
+    )
     return {
         "prepare": spent,
         "sample_seconds": sample_seconds,
@@ -99,13 +107,24 @@ def _evaluate_state(job: Job, suffix: str, n: int, examples: int, draws: int) ->
 def _write_nats(job: Job, model: Model, suffix: str, examples: int, draws: int) -> None:
     assert job.likelihood is not None
     held_out, labels = splits.held_out(Path(job.data_folder), job.dev)
-    chosen = subset(labels, len(held_out), examples, job.data_sha256)
+    # Which examples are scored is a matter of their content, the same for every model and seed.
+    wanted = min(examples, len(held_out))
+    chosen = np.flatnonzero(stratified_choice(held_out, labels, wanted, "likelihood"))
     x = torch.from_numpy(held_out[chosen]).to(job.budget.device)
     with torch.no_grad():
-        found = log_probs(model, job.likelihood, x, _class_log_prior(job), draws, job.likelihood_settings.chunk, job.seed)
+        found = log_probs(
+            model, job.likelihood, x, _class_log_prior(job), draws, job.likelihood_settings.chunk, job.seed
+        )
     if found is not None:
-        np.savez_compressed(job.folder / f"nats{suffix}.npz", allow_pickle=False, nats=found.nats, examples=chosen,
-                            kind=np.array(found.kind), draws=np.array(found.draws), dims=np.array(found.dims))
+        np.savez_compressed(
+            job.folder / f"nats{suffix}.npz",
+            allow_pickle=False,
+            nats=found.nats,
+            examples=chosen,
+            kind=np.array(found.kind),
+            draws=np.array(found.draws),
+            dims=np.array(found.dims),
+        )
 
 
 def _prepare(job: Job, model: Model, x: np.ndarray, labels: np.ndarray | None) -> dict[str, Any]:
@@ -113,24 +132,28 @@ def _prepare(job: Job, model: Model, x: np.ndarray, labels: np.ndarray | None) -
     prepare = getattr(model, "prepare_for_eval", None)
     if prepare is None:
         return {"images": 0, "flops": 0.0, "seconds": 0.0}
-    batches = Batches(x, labels, int(job.model.config["batch_size"]), job.seed, torch.device(job.budget.device), "prepare")
+    batches = Batches(
+        x, labels, int(job.model.config["batch_size"]), job.seed, torch.device(job.budget.device), "prepare"
+    )
     allowed = max(len(batches), int(PREPARE_SHARE * job.budget.images))
     rng.seed_globals(job.seed, "prepare", 0)
     handed = 0
 
-    def metered():  # type: ignore[no-untyped-def]
+    def metered() -> Iterator[Batch]:
         nonlocal handed
         for batch in batches.first(allowed):
             handed += len(batch.x)
             yield batch
 
     began = time.monotonic()
-    with counting() as counter:
+    with FlopCounter() as counter:
         prepare(metered())
-    flops = float(counter.get_total_flops())
+    flops = float(counter.flops)
     if job.budget.flops is not None and flops > PREPARE_SHARE * job.budget.flops:
-        raise OverBudget(f"prepare_for_eval spent {flops:.3g} FLOPs; it may spend {PREPARE_SHARE:.0%} of the budget, "
-                         f"{PREPARE_SHARE * job.budget.flops:.3g}")
+        raise OverBudget(
+            f"prepare_for_eval spent {flops:.3g} FLOPs; it may spend {PREPARE_SHARE:.0%} of the budget, "
+            f"{PREPARE_SHARE * job.budget.flops:.3g}"
+        )
     return {"images": handed, "flops": flops, "seconds": time.monotonic() - began}
 
 

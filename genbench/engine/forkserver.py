@@ -122,11 +122,13 @@ class Server:
             if process == 0:
                 return
             if process in self._children:
-                self._send({
-                    "ended": self._children.pop(process),
-                    "exit": os.waitstatus_to_exitcode(status),
-                    "cpu_seconds": usage.ru_utime + usage.ru_stime,
-                })
+                self._send(
+                    {
+                        "ended": self._children.pop(process),
+                        "exit": os.waitstatus_to_exitcode(status),
+                        "cpu_seconds": usage.ru_utime + usage.ru_stime,
+                    }
+                )
 
     def _send(self, message: dict[str, Any]) -> None:
         # The harness may have died: then the next read sees the end of the stream.

@@ -38,25 +38,6 @@ class LogProbs:
     dims: int
 
 
-def subset(labels: np.ndarray | None, total: int, wanted: int, key: str) -> np.ndarray:
-    """Indices (sorted, int64) of the examples that are scored: all, or a stratified subset chosen by a hash.
-
-    Each class gets its share of ``wanted`` by largest remainders; inside a class a hash of (key, index) decides.
-    """
-    if wanted >= total:
-        return np.arange(total)
-    ranks = np.array([rng.stable_seed(0, "likelihood", key, index) for index in range(total)])
-    groups = [np.arange(total)] if labels is None else [np.flatnonzero(labels == y) for y in np.unique(labels)]
-    shares = [wanted * len(group) / total for group in groups]
-    counts = [math.floor(share) for share in shares]
-    by_remainder = sorted(range(len(groups)), key=lambda g: (counts[g] - shares[g], g))
-    for group in by_remainder[: wanted - sum(counts)]:
-        counts[group] += 1
-    chosen = [group[np.argsort(ranks[group], kind="stable")[:count]]
-              for group, count in zip(groups, counts, strict=True)]
-    return np.sort(np.concatenate(chosen))
-
-
 def log_probs(
     model: Model,
     kind: LikelihoodKind,
@@ -94,7 +75,10 @@ def log_probs(
         else:
             parts.append(_marginalise(kind, call, class_log_prior, draws))
     scored: dict[LikelihoodKind, ScoredKind] = {
-        "exact": "exact", "importance": "iwae", "bound": "bound", "estimate": "estimate",
+        "exact": "exact",
+        "importance": "iwae",
+        "bound": "bound",
+        "estimate": "estimate",
     }
     nats = torch.cat(parts).numpy()
     return LogProbs(nats, scored[kind], 1 if kind == "exact" else draws, math.prod(x.shape[1:]))

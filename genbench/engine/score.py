@@ -18,7 +18,6 @@ from genbench.engine.scoring import score as score_samples
 from genbench.engine.scoring.reference import reference_for
 from genbench.job import Job, outcome_file
 from genbench.record import Score
-from genbench.specs import DataSpec
 
 GRID = 64
 
@@ -47,8 +46,11 @@ def score(job: Job) -> dict[str, Any]:
 def reference_of(job: Job) -> Any:
     """What the job's evaluator says of the held-out examples, from the cache where it stands there."""
     return reference_for(
-        job.evaluator, job.data_sha256, splits.held_out_name(job.dev),
-        lambda: splits.held_out(Path(job.data_folder), job.dev), Path(job.cache),
+        job.evaluator,
+        job.data_sha256,
+        splits.held_out_name(job.dev),
+        lambda: splits.held_out(Path(job.data_folder), job.dev),
+        Path(job.cache),
     )
 
 
@@ -67,16 +69,25 @@ def _score_state(job: Job, suffix: str, reference: Any) -> dict[str, Score]:
     return score_samples(samples, nats, job.evaluator, job.metrics, reference)
 
 
-def _append_scores(path: Path, milestones: list[dict[str, Any]], spent: dict[str, Any], scores: dict[str, Score]) -> None:
+def _append_scores(
+    path: Path, milestones: list[dict[str, Any]], spent: dict[str, Any], scores: dict[str, Score]
+) -> None:
     """Add the scores at milestones and at the end to ``curve.csv``, as rows of their own."""
     with path.open(newline="") as stream:
         reader = csv.DictReader(stream)
         rows = list(reader)
         names = list(reader.fieldnames or [])
-    ends = [*milestones, {"step": spent["steps"], **spent, "scores": {k: {"value": v.value, "n": v.n} for k, v in scores.items()}}]
+    ends = [
+        *milestones,
+        {"step": spent["steps"], **spent, "scores": {k: {"value": v.value, "n": v.n} for k, v in scores.items()}},
+    ]
     for end in ends:
         row = {name: end[name] for name in ("step", "images", "flops", "seconds")}
-        rows.append(row | {name: entry["value"] for name, entry in end["scores"].items()} | {"n": max(entry["n"] for entry in end["scores"].values())})
+        rows.append(
+            row
+            | {name: entry["value"] for name, entry in end["scores"].items()}
+            | {"n": max(entry["n"] for entry in end["scores"].values())}
+        )
     columns = list(dict.fromkeys([*names, *(name for row in rows for name in row)]))
     rows.sort(key=lambda row: int(row["step"]))
     with path.open("w", newline="") as stream:

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
-from genbench.engine.data import load_split, validation_fold
-
-Examples = tuple[np.ndarray, np.ndarray | None]
-"""uint8 ``[N, *shape]`` and int64 ``[N]`` or None."""
+from genbench.engine.data import Examples, load_split, validation_fold
 
 
 def training(folder: Path, dev: bool) -> Examples:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import TypeAdapter
 
 from genbench.engine import data
+from genbench.engine.contract import prepare_torch
+from genbench.engine.evaluate import draw_samples, restore
+from genbench.engine.grid import write_grid
+from genbench.engine.samples import load_samples
+from genbench.engine.score import reference_of
+from genbench.engine.scoring import score
+from genbench.errors import GenbenchError
+from genbench.job import read_job
 from genbench.specs import DatasetSpec
 
 
@@ -15,3 +25,56 @@ def materialise(dataset: dict[str, Any], cache: str) -> str:
     """Load a data set, check it against its declaration, and return the folder of its splits in the cache."""
     spec = TypeAdapter(DatasetSpec).validate_python(dataset)
     return str(data.materialise(spec, Path(cache)))
+
+
+def sample(job: str, state: str, n: int, output: str) -> None:
+    """Draw ``n`` samples from a state into a ``.png`` grid or an ``.npz``.
+
+    Raises:
+        GenbenchError: if the output's form does not fit the data.
+    """
+    read = read_job(Path(job))
+    prepare_torch(read.budget.threads)
+    model, _ = restore(read, Path(state))
+    samples, labels = draw_samples(read, model, n)
+    target = Path(output)
+    if target.suffix == ".npz":
+        arrays = {"samples": samples} if labels is None else {"samples": samples, "labels": labels}
+        np.savez_compressed(target, allow_pickle=False, **arrays)
+        return
+    try:
+        write_grid(samples, read.data, target)
+    except ValueError as error:
+        raise GenbenchError(f"{output}: {error}; write an .npz instead") from None
+
+
+def score_file(job: str, samples: str) -> dict[str, Any]:
+    """Score samples made by anything, as a run's samples are scored.
+
+    Returns:
+        ``{"scores", "given"}``: the scores, and the number of samples that the file holds.
+
+    Raises:
+        GenbenchError: if the samples are not of the benchmark's form, or too few.
+    """
+    read = read_job(Path(job))
+    prepare_torch(read.budget.threads)
+    given = load_samples(Path(samples), read.data)
+    wanted = read.samples.n
+    if len(given) < wanted:
+        raise GenbenchError(
+            f"{samples}: holds {len(given)} samples; {read.benchmark.name} scores {wanted}, since scores of "
+            "another number can't be compared"
+        )
+    scores = score(given[:wanted], None, read.evaluator, read.metrics, reference_of(read))
+    return {"scores": {name: asdict(entry) for name, entry in scores.items()}, "given": len(given)}
+
+
+def check(job: str) -> list[dict[str, Any]]:
+    """Run the conformance kit on the model of a job; one dict a check."""
+    from genbench.engine.checks import run_checks
+    from genbench.engine.checks.subject import Subject
+
+    read = read_job(Path(job))
+    prepare_torch(read.budget.threads)
+    return [asdict(result) for result in run_checks(Subject(read))]

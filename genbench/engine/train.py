@@ -35,8 +35,9 @@ def train(job: Job) -> dict[str, Any]:
     model = build(job)
     parameters = count_parameters(model)
     if parameters > job.budget.parameters:
-        raise OverBudget(f"the model has {parameters:,} parameters where the benchmark allows "
-                         f"{job.budget.parameters:,}")
+        raise OverBudget(
+            f"the model has {parameters:,} parameters where the benchmark allows {job.budget.parameters:,}"
+        )
 
     batch_size = int(job.model.config["batch_size"])
     batches = Batches(x, labels, batch_size, job.seed, torch.device(job.budget.device))
@@ -70,8 +71,12 @@ def train(job: Job) -> dict[str, Any]:
     save_state(_finite(model.state_dict()), job.folder / "state")
     return {
         "spent": {
-            "images": spending.images, "steps": spending.steps, "flops": spending.flops, "seconds": clock.seconds,
-            "memory": peak_memory(), "ended_by": ended_by,
+            "images": spending.images,
+            "steps": spending.steps,
+            "flops": spending.flops,
+            "seconds": clock.seconds,
+            "memory": peak_memory(),
+            "ended_by": ended_by,
         },
         "parameters": parameters,
         "milestones": milestones,
@@ -81,7 +86,10 @@ def train(job: Job) -> dict[str, Any]:
 
 def _position(spending: Spending, clock: Clock, fraction: float) -> dict[str, Any]:
     return {
-        "fraction": fraction, "step": spending.steps, "images": spending.images, "flops": spending.flops,
+        "fraction": fraction,
+        "step": spending.steps,
+        "images": spending.images,
+        "flops": spending.flops,
         "seconds": clock.seconds,
     }
 
@@ -91,6 +99,7 @@ def _finite(state: Any) -> Any:
 
     Losses can stay finite while weights do not (a logged mean of a clamped loss, say).
     """
+
     def visit(value: Any, path: str) -> None:
         if isinstance(value, torch.Tensor) and value.dtype.is_floating_point and not bool(torch.isfinite(value).all()):
             raise Diverged(f"the trained state holds NaN or infinity at {path}")

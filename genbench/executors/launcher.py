@@ -61,8 +61,12 @@ class Launcher:
             self._server = subprocess.Popen(
                 # -P: the current folder is the user's and must not shadow modules.
                 [sys.executable, "-P", "-m", "genbench.engine.forkserver", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=self._errors, stderr=self._errors,
-                env=environment(threads), start_new_session=True,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=self._errors,
+                stderr=self._errors,
+                env=environment(threads),
+                start_new_session=True,
             )
         self._reader = threading.Thread(target=self._read, name="fork-server", daemon=True)
         self._reader.start()
@@ -99,7 +103,12 @@ class Launcher:
         """
         with tempfile.TemporaryDirectory(prefix="genbench-") as folder:
             outcome, log = Path(folder, "outcome.json"), Path(folder, "log.txt")
-            request = {"task": target, "arguments": dict(arguments), "outcome": str(outcome), "sys_path": sys_path or []}
+            request = {
+                "task": target,
+                "arguments": dict(arguments),
+                "outcome": str(outcome),
+                "sys_path": sys_path or [],
+            }
             child = self.start(request, log, Path(folder))
             child.ended.wait()
             written = log.read_text(errors="replace") if log.exists() else ""

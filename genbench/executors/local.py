@@ -76,7 +76,10 @@ class LocalExecutor:
 
         tell(lambda: observer.started(run))
         record = carry_out(
-            run, context, self._launcher, self._cancelled,
+            run,
+            context,
+            self._launcher,
+            self._cancelled,
             lambda stage, progress: tell(lambda: observer.progressed(run, stage, progress)),
         )
         tell(lambda: observer.finished(run, record))

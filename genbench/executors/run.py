@@ -22,7 +22,13 @@ from genbench.specs import MetricSpec
 from genbench.store import Store, sha256_of
 
 ARTIFACTS = (
-    "samples.png", "samples.npz", "nats.npz", "state.safetensors", "state.json", "curve.csv", LOG,
+    "samples.png",
+    "samples.npz",
+    "nats.npz",
+    "state.safetensors",
+    "state.json",
+    "curve.csv",
+    LOG,
 )
 """What is kept of a run, beside its record: enough to score it again, and to sample from it again."""
 
@@ -105,7 +111,8 @@ def assemble(job: Job, outcome: Outcome, earlier: Record | None, started: str) -
     trained = outcome.results.get("train", {})
     evaluated = outcome.results.get("evaluate", {})
     scored = outcome.results.get("score", {})
-    attempt = {"status": outcome.status, "reason": outcome.reason, "started": started, "finished": _now()}
+    finished = _now()
+    attempt = {"status": outcome.status, "reason": outcome.reason, "started": started, "finished": finished}
     spent: dict[str, Any] = {**trained.get("spent", {}), "cpu_seconds": outcome.cpu_seconds}
     if "prepare" in evaluated:
         spent["prepare"] = evaluated["prepare"]
@@ -119,7 +126,7 @@ def assemble(job: Job, outcome: Outcome, earlier: Record | None, started: str) -
         benchmark=job.benchmark,
         model=job.model,
         seed=job.seed,
-        status=outcome.status,  # type: ignore[arg-type] - stages write only statuses of the schema
+        status=outcome.status,
         reason=outcome.reason,
         scores={name: Score(**entry) for name, entry in scored.get("scores", {}).items()},
         milestones=[_milestone(entry) for entry in scored.get("milestones", [])],
@@ -130,7 +137,7 @@ def assemble(job: Job, outcome: Outcome, earlier: Record | None, started: str) -
         artifacts={name: sha256_of(job.folder / name) for name in ARTIFACTS if (job.folder / name).exists()},
         attempts=[*(earlier.attempts if earlier else []), attempt],
         started=started,
-        finished=attempt["finished"],
+        finished=finished,
     )
 
 

@@ -16,6 +16,7 @@ import psutil
 
 from genbench.executors.launcher import Child, HarnessError, Launcher
 from genbench.job import JOB, PROGRESS, STAGES, Job, Stage, outcome_file
+from genbench.record import Status
 
 POLL_SECONDS = 0.1
 TERM_SECONDS = 2.0
@@ -36,7 +37,7 @@ class Outcome:
         peak_memory: bytes, the most that a stage's process tree was seen to hold.
     """
 
-    status: str = "ok"
+    status: Status = "ok"
     reason: str | None = None
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     stage_seconds: dict[str, float] = field(default_factory=dict)
@@ -67,12 +68,12 @@ def supervise(job: Job, launcher: Launcher, cancelled: threading.Event, on_progr
 
 def _run_stage(
     stage: Stage, job: Job, launcher: Launcher, cancelled: threading.Event, on_progress: OnProgress, outcome: Outcome
-) -> tuple[str, str | None]:
+) -> tuple[Status, str | None]:
     request = {"stage": stage, "job": str(job.folder / JOB), "sys_path": job.sys_path}
     deadline = time.monotonic() + job.budget.seconds + job.budget.grace
     child = launcher.start(request, job.folder / LOG, job.folder)
     assert child.pid is not None
-    verdict: tuple[str, str] | None = None
+    verdict: tuple[Status, str] | None = None
     while not child.ended.wait(POLL_SECONDS):
         held = _tree_memory(child.pid)
         outcome.peak_memory = max(outcome.peak_memory, held)
@@ -80,11 +81,18 @@ def _run_stage(
         if cancelled.is_set():
             verdict = "cancelled", "the harness was asked to stop"
         elif held > job.budget.memory:
-            verdict = "oom_host", (f"{stage} held {held >> 20} MiB of memory where the benchmark allows "
-                                   f"{job.budget.memory >> 20} MiB")
+            verdict = (
+                "oom_host",
+                (f"{stage} held {held >> 20} MiB of memory where the benchmark allows {job.budget.memory >> 20} MiB"),
+            )
         elif time.monotonic() > deadline:
-            verdict = "timeout", (f"{stage} was still running {job.budget.grace:g} s after the "
-                                  f"{job.budget.seconds:g} s that the benchmark allows")
+            verdict = (
+                "timeout",
+                (
+                    f"{stage} was still running {job.budget.grace:g} s after the "
+                    f"{job.budget.seconds:g} s that the benchmark allows"
+                ),
+            )
         if verdict is not None:
             kill_tree(child)
             break
@@ -93,7 +101,7 @@ def _run_stage(
     return verdict or _verdict(stage, job, child, outcome)
 
 
-def _verdict(stage: Stage, job: Job, child: Child, outcome: Outcome) -> tuple[str, str | None]:
+def _verdict(stage: Stage, job: Job, child: Child, outcome: Outcome) -> tuple[Status, str | None]:
     """What an ended process means. Without a completion mark an exit code of 0 is a failure too."""
     mark = outcome_file(job.folder, stage)
     if mark.exists():

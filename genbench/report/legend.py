@@ -19,8 +19,11 @@ def explanations(board: Leaderboard) -> list[str]:
     seeds = len(board.benchmark.file.seeds)
     lines = []
     if any(cell.estimate.low is not None for row in board.rows for cell in row.scores.values()):
-        logs = [column.title for column in board.columns
-                if any(row.scores[column.key].estimate.log_scale for row in board.rows if column.key in row.scores)]
+        logs = [
+            column.title
+            for column in board.columns
+            if any(row.scores[column.key].estimate.log_scale for row in board.rows if column.key in row.scores)
+        ]
         geometric = f"; [low, high] and geometric mean, from logarithms, for {', '.join(logs)}" if logs else ""
         lines.append(f"Mean over {seeds} seeds and 95 % Student-t interval{geometric}.")
     titles: dict[int, list[str]] = {}
@@ -41,8 +44,8 @@ def explanations(board: Leaderboard) -> list[str]:
 
 
 def problems(board: Leaderboard) -> list[str]:
-    """One line for each row with seeds that are not ok or not run."""
-    return [f"{row.model}: {row.problem}" for row in board.rows if not row.complete]
+    """One line for each row with seeds that are not ok or not run; ``genbench show`` has the whole reason."""
+    return [f"{row.model}: {shortened(row.problem)}" for row in board.rows if not row.complete]
 
 
 def omissions(board: Leaderboard) -> list[str]:
@@ -56,7 +59,12 @@ def omissions(board: Leaderboard) -> list[str]:
     return lines + list(board.notes)
 
 
+def shortened(text: str, width: int = 300) -> str:
+    """``text`` on one line, cut where it is longer than ``width`` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 4] + " ..."
+
+
 def _off(board: Leaderboard) -> str:
     benchmark = board.benchmark
     return " and ".join(["--dev"] * benchmark.dev + ["--budget"] * benchmark.custom_budget)
-

@@ -123,7 +123,9 @@ class LiveView(View):
         super().progressed(run, stage, progress)
         first, last = STAGE_SHARES[stage]
         completed = first + (last - first) * (progress if stage == "train" else 0.0)
-        self._progress.update(self._bars[str(run.key)], completed=completed, description=_label(run, STAGE_WORDS[stage]))
+        self._progress.update(
+            self._bars[str(run.key)], completed=completed, description=_label(run, STAGE_WORDS[stage])
+        )
         self._update_all()
 
     def finished(self, run: PlannedRun, record: Record | None) -> None:
@@ -149,9 +151,16 @@ def live_view(registry: Registry, runs: Sequence[PlannedRun], kept: int, jobs: i
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[left]}"))
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[left]}"),
+    )
     with Progress(*columns, console=console, transient=True) as progress:
-        yield LiveView(progress, registry, runs, kept, jobs, lambda line: console.print(line, markup=False, highlight=False))
+        yield LiveView(
+            progress, registry, runs, kept, jobs, lambda line: console.print(line, markup=False, highlight=False)
+        )
 
 
 def _names(run: PlannedRun) -> dict[str, Any]:
@@ -167,8 +176,11 @@ def _verdict(record: Record | None) -> str:
         return "skipped: another genbench is doing it"
     if record.status != "ok":
         return f"{record.status}: {record.reason}"
-    named = [(title, record.scores[name].value) for name, title in (("fid", "FID"), ("bits_per_dim", "bits/dim"))
-             if name in record.scores]
+    named = [
+        (title, record.scores[name].value)
+        for name, title in (("fid", "FID"), ("bits_per_dim", "bits/dim"))
+        if name in record.scores
+    ]
     return "  ".join(["ok", *(f"{title} {value:.3g}" for title, value in named)])
 
 

@@ -50,8 +50,10 @@ def score(cell: Cell | None, decimals: int) -> Number:
 
 def decimals_of(board: Leaderboard) -> dict[str, int]:
     """Decimals of each column of scores: three significant digits of its median, at least 2 and at most 5."""
-    return {column.key: _decimals([row.scores[column.key].estimate.mean for row in board.rows
-                                   if column.key in row.scores]) for column in board.columns}
+    return {
+        column.key: _decimals([row.scores[column.key].estimate.mean for row in board.rows if column.key in row.scores])
+        for column in board.columns
+    }
 
 
 def cost(value: float | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -15,7 +15,8 @@ from genbench.leaderboard import Column, Leaderboard, Row
 from genbench.report import legend
 from genbench.report.numbers import ARROWS, COST_TITLES, cost, decimals_of, score
 
-MODEL_WIDTH = 36
+MODEL_WIDTHS = {"beside": 36, "below": 24, "none": 18}
+"""Longer names are folded; by where the intervals stand."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,10 @@ def print_leaderboard(board: Leaderboard, console: Console) -> None:
     below their means, then are left out, then columns of scores are left out, the last ones first. What is left
     out is said.
     """
+    unbounded = console.options.update(width=10_000)
     for layout in _layouts(len(board.columns)):
         table = _table(board, layout)
-        if console.measure(table).maximum <= console.width:
+        if console.measure(table, options=unbounded).maximum <= console.width:
             break
     console.print(Text(legend.title(board), style="bold"))
     console.print(table)
@@ -56,11 +58,11 @@ def _layouts(scores: int) -> Iterator[Layout]:
 
 def _table(board: Leaderboard, layout: Layout) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("Model", max_width=MODEL_WIDTH, overflow="fold", vertical="top")
-    table.add_column("Seeds", justify="right")
+    table.add_column("Model", max_width=MODEL_WIDTHS[layout.intervals], overflow="fold")
+    table.add_column("Seeds", justify="right", no_wrap=True)
     columns = board.columns[: layout.scores]
     for column in columns:
-        table.add_column(_title(column, layout), justify="right", no_wrap=True, vertical="bottom")
+        table.add_column(_title(column, layout), justify="right", no_wrap=True)
     for title in list(COST_TITLES.values())[: layout.costs]:
         table.add_column(Text(title.replace(" ", "\n", 1)), justify="right", no_wrap=True)
     decimals = decimals_of(board)
@@ -107,15 +109,16 @@ def _left_away(board: Leaderboard, layout: Layout) -> list[str]:
     return [f"Not shown for want of width: {', '.join(names)}. All is in --format csv, md and json."]
 
 
-def table_of(rows: list[list[str]], header: list[str], styles: list[str] | None = None) -> RenderableType:
-    """A plain table of text; the last column wraps."""
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for index, title in enumerate(header):
-        last = index == len(header) - 1
-        table.add_column(escape(title), overflow="fold", no_wrap=not last, ratio=1 if last else None)
+def table_of(rows: list[list[str]], header: list[str] | None, styles: list[str] | None = None) -> Table:
+    """A plain table of text, without a header where there is none; the last column wraps."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0), show_header=header is not None)
+    width = len(header or rows[0])
+    for index in range(width):
+        last = index == width - 1
+        table.add_column(escape(header[index]) if header else "", overflow="fold", no_wrap=not last)
     for index, row in enumerate(rows):
         table.add_row(*map(Text, row), style=styles[index] if styles else "")
-    return Group(table)
+    return table
 
 
 def console() -> Console:

@@ -45,7 +45,12 @@ def latex(board: Leaderboard) -> str:
     for row in board.rows:
         cells = [_latex_score(row, column.key, decimals[column.key]) for column in board.columns]
         model = escape_latex(row.model) + r"$^\dagger$" * row.anchor
-        cells = [model, f"{row.ok}/{row.seeds}", *cells, *(cost(row.costs[key]).replace(MISSING, "--") for key in COST_TITLES)]
+        cells = [
+            model,
+            f"{row.ok}/{row.seeds}",
+            *cells,
+            *(cost(row.costs[key]).replace(MISSING, "--") for key in COST_TITLES),
+        ]
         lines.append(" & ".join(cells) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}"]
     return "\n".join(lines) + "\n"
@@ -66,9 +71,13 @@ def document(board: Leaderboard) -> dict[str, Any]:
     benchmark = board.benchmark
     return {
         "benchmark": {
-            "name": benchmark.name, "title": benchmark.file.title, "digest": benchmark.digest,
-            "dataset": benchmark.dataset.name, "evaluator": benchmark.evaluator.name,
-            "dev": benchmark.dev, "custom_budget": benchmark.custom_budget,
+            "name": benchmark.name,
+            "title": benchmark.file.title,
+            "digest": benchmark.digest,
+            "dataset": benchmark.dataset.name,
+            "evaluator": benchmark.evaluator.name,
+            "dev": benchmark.dev,
+            "custom_budget": benchmark.custom_budget,
         },
         "columns": [asdict(column) for column in board.columns],
         "rows": [_row(row) for row in board.rows],
@@ -79,12 +88,19 @@ def document(board: Leaderboard) -> dict[str, Any]:
 
 def _row(row: Row) -> dict[str, Any]:
     return {
-        "model": row.model, "anchor": row.anchor, "ok": row.ok, "seeds": row.seeds, "complete": row.complete,
-        "problem": row.problem, "failures": [asdict(failure) for failure in row.failures],
+        "model": row.model,
+        "anchor": row.anchor,
+        "ok": row.ok,
+        "seeds": row.seeds,
+        "complete": row.complete,
+        "problem": row.problem,
+        "failures": [asdict(failure) for failure in row.failures],
         "missing": list(row.missing),
         "scores": {
             key: {
-                **asdict(cell.estimate), "kind": cell.kind, "samples": cell.n,
+                **asdict(cell.estimate),
+                "kind": cell.kind,
+                "samples": cell.n,
                 "values": {str(seed): value for seed, value in cell.values.items()},
             }
             for key, cell in row.scores.items()

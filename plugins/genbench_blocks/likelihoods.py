@@ -116,5 +116,3 @@ def gumbel_like(tensor: Tensor) -> Tensor:
     """Independent standard Gumbel variables, in the shape, type and device of ``tensor``."""
     # -log of an exponential variable; 0 has probability 0 in theory and is kept away from the logarithm.
     return -torch.empty_like(tensor).exponential_().clamp_min(torch.finfo(tensor.dtype).tiny).log()
-
-

@@ -1,0 +1,216 @@
+"""``genbench doctor``: the environment, and what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from genbench.cli.options import json_option, print_json, results_option
+from genbench.errors import GenbenchError
+
+if TYPE_CHECKING:
+    from genbench.plugins import Registry
+
+PACKAGES = ("torch", "torchvision", "torch-fidelity", "numpy", "scipy", "scikit-learn", "pandas", "pydantic")
+"""What a run needs beside genbench, as far as its version bears on results."""
+
+PROBE = """
+import json, torch
+gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+print(json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads(), "gpus": gpus,
+                  "cpu": torch.backends.cpu.get_cpu_capability()}))
+"""
+PROBE_SECONDS = 120
+LITTLE_SPACE = 1 << 30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: what was found, whether it is right, and what to do where it is not."""
+
+    topic: str
+    found: str
+    state: Literal["ok", "note", "wrong"] = "ok"
+    remedy: str = ""
+
+
+@click.command("doctor")
+@results_option
+@json_option
+def command(results: Path, as_json: bool) -> int:
+    """Show the environment, the devices and the plugins, and say what is wrong and what to do about it.
+
+    Nothing is changed. The exit status is 3 if something is wrong, else 0.
+
+    \b
+    Examples:
+      genbench doctor
+      genbench doctor --json | jq '.[] | select(.state == "wrong")'
+    """
+    findings = list(examine(results))
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        from genbench.report.terminal import console, table_of
+
+        rows = [[finding.topic, finding.state, _text(finding)] for finding in findings]
+        styles = [{"ok": "", "note": "yellow", "wrong": "red"}[finding.state] for finding in findings]
+        console().print(table_of(rows, ["Topic", "State", "Found"], styles))
+    wrong = sum(finding.state == "wrong" for finding in findings)
+    summary = "Nothing is wrong." if not wrong else f"{wrong} thing{'s are' if wrong > 1 else ' is'} wrong."
+    click.echo(summary, err=as_json)
+    return 3 if wrong else 0
+
+
+def examine(results: Path) -> Iterator[Finding]:
+    """All findings, from the interpreter to the results folder."""
+    from genbench.plugins import discover
+
+    yield _python()
+    yield from _packages()
+    yield from _devices()
+    yield _machine()
+    registry = discover()
+    yield from _plugins(registry)
+    yield from _benchmarks(registry)
+    yield from _caches(registry)
+    yield _results(results)
+
+
+def _python() -> Finding:
+    from genbench import __version__
+
+    return Finding("genbench", f"{__version__} on Python {platform.python_version()}, {platform.platform()}")
+
+
+def _packages() -> Iterator[Finding]:
+    found = []
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            yield Finding("packages", f"{name} is not installed", "wrong", f"pip install {name}")
+    yield Finding("packages", ", ".join(found))
+
+
+def _devices() -> Iterator[Finding]:
+    """What torch sees, asked in a process of its own: a broken build or driver may take that process down."""
+    try:
+        probe = subprocess.run(
+            [sys.executable, "-c", PROBE], capture_output=True, text=True, timeout=PROBE_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        yield Finding("torch", f"importing it took over {PROBE_SECONDS} s", "wrong", "see whether its disk is slow")
+        return
+    if probe.returncode != 0:
+        last = (probe.stderr.strip().splitlines() or [f"exit status {probe.returncode}"])[-1]
+        yield Finding("torch", f"cannot be imported: {last}", "wrong", "reinstall it: pip install --force-reinstall torch")
+        return
+    seen = json.loads(probe.stdout.splitlines()[-1])
+    yield Finding("torch", f"{seen['torch']}, {seen['threads']} threads by default, CPU capability {seen['cpu']}")
+    gpus = ", ".join(seen["gpus"])
+    yield Finding("devices", f"cpu; cuda: {gpus}" if gpus else "cpu; no CUDA device, so benchmarks for cuda can't run")
+
+
+def _machine() -> Finding:
+    import psutil
+
+    from genbench.executors.prepare import default_jobs
+
+    memory = psutil.virtual_memory()
+    jobs = default_jobs(1)
+    return Finding(
+        "machine",
+        f"{os.cpu_count()} cores, {jobs} of them usable ({jobs} runs of one thread side by side), "
+        f"{memory.total / 2**30:.1f} GiB of memory, {memory.available / 2**30:.1f} free",
+    )
+
+
+def _plugins(registry: Registry) -> Iterator[Finding]:
+    for plugin in registry.broken:
+        remedy = "mend it, or uninstall it: pip uninstall " + plugin.distribution
+        if plugin.distribution == "genbench":
+            remedy = "install genbench again: pip install --force-reinstall genbench"
+        yield Finding("plugins", f"{plugin.name} of {plugin.distribution}: {plugin.problem}", "wrong", remedy)
+    working = [plugin.name for plugin in registry.plugins if plugin.problem is None]
+    yield Finding("plugins", f"{len(working)} working: {', '.join(sorted(working))}; {len(registry.models)} models")
+
+
+def _benchmarks(registry: Registry) -> Iterator[Finding]:
+    from genbench.selection import load_benchmark
+    from genbench.store import sha256_of
+
+    good = []
+    for name in sorted(registry.benchmarks):
+        try:
+            load_benchmark(registry, name)
+            good.append(name)
+        except GenbenchError as error:
+            yield Finding("benchmarks", str(error), "wrong", "mend the file, or install what it names")
+    yield Finding("benchmarks", ", ".join(good) or "none installed", "ok" if good else "wrong")
+    for name, entry in sorted(registry.evaluators.items()):
+        weights = Path(entry.spec.weights)
+        if not weights.is_file():
+            yield Finding("evaluators", f"{name}: its weights {weights} are missing", "wrong",
+                          f"install {entry.plugin.distribution} again")  # fmt: skip
+        elif sha256_of(weights).removeprefix("sha256:") != entry.spec.sha256:
+            yield Finding("evaluators", f"{name}: its weights {weights} are not those that were declared", "wrong",
+                          f"install {entry.plugin.distribution} again")  # fmt: skip
+        else:
+            yield Finding("evaluators", f"{name}: weights {entry.spec.sha256[:16]}")
+
+
+def _caches(registry: Registry) -> Iterator[Finding]:
+    from genbench import paths
+
+    root = paths.cache_root()
+    remedy = f"name another folder in the environment variable {paths.VARIABLE}"
+    yield _folder("cache", root, remedy)
+    cached = {path.name for path in paths.data_cache().iterdir()} if paths.data_cache().is_dir() else set()
+    for name, entry in sorted(registry.datasets.items()):
+        there = f"{name}-{entry.spec.sha256[:16]}" in cached
+        yield Finding("data sets", f"{name}: {'in the cache' if there else 'not yet in the cache; made when needed'}")
+
+
+def _results(results: Path) -> Finding:
+    from genbench.store import Store
+
+    finding = _folder("results", results, "name another folder with --results, or in GENBENCH_RESULTS")
+    if finding.state == "wrong" or not results.is_dir():
+        return finding
+    loaded = Store(results).load()
+    count = f"{finding.found}; {len(loaded.records)} records"
+    if not loaded.unreadable:
+        return Finding("results", count)
+    first = loaded.unreadable[0]
+    return Finding("results", f"{count}, {len(loaded.unreadable)} unreadable ({first.path}: {first.problem})", "note",
+                   "`genbench run` sets them aside and does those runs again")  # fmt: skip
+
+
+def _folder(topic: str, folder: Path, remedy: str) -> Finding:
+    """Whether a folder, or the nearest one above that exists, can be written; without making anything."""
+    standing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not standing.is_dir():
+        return Finding(topic, f"{folder}: {standing} is no folder", "wrong", remedy)
+    if not os.access(standing, os.W_OK | os.X_OK):
+        return Finding(topic, f"{folder}: cannot be written", "wrong", remedy)
+    free = shutil.disk_usage(standing).free
+    state: Literal["ok", "note"] = "ok" if free >= LITTLE_SPACE else "note"
+    made = "" if folder.exists() else " (made when needed)"
+    return Finding(topic, f"{folder}{made}: writable, {free / 2**30:.1f} GiB free", state,
+                   "" if state == "ok" else "make room, or " + remedy)  # fmt: skip
+
+
+def _text(finding: Finding) -> str:
+    return f"{finding.found}\nTo do: {finding.remedy}" if finding.remedy else finding.found

@@ -1,0 +1,56 @@
+"""``genbench sample``: more samples from a trained model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from genbench.cli.options import load_registry, results_option
+from genbench.errors import GenbenchError
+
+
+@click.command("sample")
+@click.argument("run")
+@click.option("-n", "n", type=click.IntRange(1), default=64, show_default=True, help="Number of samples.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="A .png (a grid) or an .npz (uint8 array `samples`, and `labels` of a conditional model).",
+)
+@click.option("--seed", type=click.IntRange(0), help="Seed of the samples; by default the run's own.")
+@results_option
+def command(run: str, n: int, output: Path, seed: int | None, results: Path) -> None:
+    """Draw samples from the final state of RUN, given as benchmark/model/seed-k or as its folder.
+
+    \b
+    Examples:
+      genbench sample digits/dcgan/seed-0 -o grid.png
+      genbench sample digits/vae/seed-3 -n 5000 -o vae.npz
+    """
+    from genbench.executors.task import task
+    from genbench.plugins import code_sha256
+    from genbench.selection import load_benchmark, select_model
+    from genbench.store import Store, read_record
+
+    if output.suffix not in (".png", ".npz"):
+        raise click.BadParameter(f"{str(output)!r} must end in .png or .npz", param_hint="--output")
+    if not output.parent.is_dir():
+        raise click.BadParameter(f"the folder {output.parent} does not exist", param_hint="--output")
+    folder = Store(results).find(run)
+    record = read_record(folder / "record.json")
+    if not (folder / "state.json").is_file():
+        raise GenbenchError(f"{record.run} is {record.status} and left no state to sample from")
+    registry = load_registry()
+    model = select_model(registry, record.model.name)
+    if code_sha256(model.registered.spec, model.registered.plugin) != record.model.code_sha256:
+        click.echo(
+            f"Warning: the code of {record.model.name} has changed since this run; its samples may differ", err=True
+        )
+    benchmark = load_benchmark(registry, record.benchmark.name, dev=record.benchmark.dev)
+    chosen = record.seed if seed is None else seed
+    with task(registry, benchmark, model, chosen) as prepared:
+        prepared.call("sample", state=str((folder / "state").resolve()), n=n, output=str(output.resolve()))
+    click.echo(f"{n} samples of {record.run} in {output}", err=True)

@@ -1,0 +1,52 @@
+"""``genbench score``: samples made by anything take the same road as those of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from genbench.cli.options import benchmark_option, dev_option, json_option, load_registry, print_json
+from genbench.errors import GenbenchError
+
+
+@click.command("score")
+@click.argument("samples", type=click.Path(path_type=Path))
+@benchmark_option
+@click.option("--name", default="samples", show_default=True, help="What to call them in the output.")
+@dev_option
+@json_option
+def command(samples: Path, benchmark: str, name: str, dev: bool, as_json: bool) -> None:
+    """Score SAMPLES, an .npz, an .npy or a folder of PNGs, against a benchmark's held-out data.
+
+    Arrays are uint8 of the benchmark's shape; an .npz holds them as `samples`. As many as the benchmark scores
+    are taken, from the first on, since scores of another number can't be compared. The samples stand outside the
+    table: nobody knows what was spent on them.
+
+    \b
+    Examples:
+      genbench score samples.npz -b digits --name my-diffusion
+      genbench score folder-of-pngs/ --json
+    """
+    from genbench.executors.task import task
+    from genbench.selection import load_benchmark, select_model
+
+    if not samples.exists():
+        raise GenbenchError(f"{samples}: no such file or folder")
+    registry = load_registry()
+    chosen = load_benchmark(registry, benchmark, dev)
+    # A task carries a model; what is scored here does not depend on it.
+    with task(registry, chosen, select_model(registry, "noise"), seed=0) as prepared:
+        found = prepared.call("score_file", samples=str(samples.resolve()))
+    scores: dict[str, dict[str, Any]] = found["scores"]
+    if as_json:
+        print_json({"name": name, "benchmark": {"name": chosen.folder, "digest": chosen.digest}, **found})
+        return
+    used = chosen.file.samples.n
+    click.echo(f"{name} on {chosen.folder} (digest {chosen.digest}): {used} of {found['given']} samples")
+    for metric, score in scores.items():
+        arrow = {"lower": "lower is better", "higher": "higher is better", "none": ""}[score["direction"]]
+        real = score["fingerprint"].get("real")
+        beside = f"; real data {real:.4g}" if isinstance(real, int | float) else ""
+        click.echo(f"  {registry.metrics[metric].spec.title:12} {score['value']:.5g}  ({arrow}{beside})")

@@ -1,0 +1,48 @@
+"""``genbench show``: one run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from genbench.cli.options import json_option, print_json, results_option
+from genbench.errors import NothingSelected, StoreError
+
+
+@click.command("show")
+@click.argument("run")
+@results_option
+@json_option
+def command(run: str, results: Path, as_json: bool) -> None:
+    """Show all that is known of one RUN: scores, milestones, what was spent and where it ran.
+
+    RUN is written BENCHMARK/MODEL/seed-SEED, or is the path of the run's folder. Failed runs are shown with
+    their reason; the log beside the record has more.
+
+    \b
+    Examples:
+      genbench show digits/dcgan/seed-0
+      genbench show 'digits/dcgan[width=128]/seed-3'
+      genbench show results/digits/vae/seed-0 --json | jq .scores.fid
+    """
+    from genbench.record import RecordError
+    from genbench.store import RECORD, Store, read_record
+
+    store = Store(results)
+    if not results.is_dir() and not Path(run, RECORD).is_file():
+        raise NothingSelected(f"there is no results folder {results}; get results with `genbench run --all`")
+    folder = store.find(run)
+    try:
+        record = read_record(folder / RECORD)
+    except (RecordError, OSError) as error:
+        raise StoreError(f"{folder / RECORD}: unreadable: {error}") from None
+    if as_json:
+        print_json({"folder": str(folder), **asdict(record)})
+        return
+    from genbench.report.run import print_record
+    from genbench.report.terminal import console
+
+    print_record(record, console())
+    click.echo(f"\nFolder: {folder}")

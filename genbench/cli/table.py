@@ -1,0 +1,115 @@
+"""``genbench table``: the leaderboard of a benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from genbench.cli.options import benchmark_option, budget_option, dev_option, load_registry, print_json, results_option
+from genbench.errors import NothingSelected
+
+if TYPE_CHECKING:
+    from genbench.benchmark import Benchmark
+    from genbench.leaderboard import Leaderboard
+    from genbench.plugins import Registry
+    from genbench.record import Record
+    from genbench.store import Store
+
+FORMATS = ("rich", "md", "csv", "latex", "json")
+
+
+@click.command("table")
+@benchmark_option
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(FORMATS),
+    default="rich",
+    show_default=True,
+    help="rich: for a terminal, fitted to its width. csv and json: unrounded. latex: for the package booktabs.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("--sort", metavar="SCORE", help="Score to sort by.  [default: fid, or the benchmark's first]")
+@results_option
+@dev_option
+@budget_option
+def command(
+    benchmark: str, format_: str, as_json: bool, sort: str | None, results: Path, dev: bool, budget: tuple[str, ...]
+) -> None:
+    """Show the leaderboard of a benchmark: one row a model, its mean over seeds with a 95 % interval.
+
+    Only records of the benchmark as it is now defined are used (records carry its digest); what is left out is
+    told, with the reason. A model with failed or missing seeds shows how many are ok, has no interval, and
+    stands below all complete ones. Reference points of the scale (train-copy, marginals, noise) are marked with
+    a dagger.
+
+    Intervals are Student's t over seeds; of logarithms for FID, whose mean is then geometric. A likelihood
+    behind <= is an upper bound on bits/dim; estimates that are no bounds have a column of their own and a ~.
+
+    --dev and --budget show the runs that were made with the same options. Those are no leaderboard.
+
+    \b
+    Examples:
+      genbench table
+      genbench table -b digits --sort bits_per_dim
+      genbench table --format latex > table.tex
+      genbench table --format csv | column -s, -t
+      genbench table --json | jq '.rows[] | {model, fid: .scores.fid.mean}'
+    """
+    from genbench.selection import load_benchmark, parse_budget
+    from genbench.store import Store
+
+    registry = load_registry()
+    chosen = load_benchmark(registry, benchmark, dev, parse_budget(budget))
+    board = read_leaderboard(Store(results), chosen, registry, sort, _run_command(benchmark, dev, budget))
+    _show(board, "json" if as_json else format_)
+
+
+def read_leaderboard(
+    store: Store, benchmark: Benchmark, registry: Registry, sort: str | None, run_command: str
+) -> Leaderboard:
+    """The leaderboard of what the results folder holds.
+
+    Raises:
+        NothingSelected: if it has no row, with what was left out and how to get results.
+    """
+    from genbench.leaderboard import from_registry
+    from genbench.report import legend
+
+    board = from_registry(benchmark, registry, store.load(benchmark.folder), sort)
+    if not board.rows:
+        lines = [f"no results of {benchmark.folder} in {store.root}; get some with `{run_command}`"]
+        raise NothingSelected("\n".join([*lines, *legend.omissions(board)]))
+    return board
+
+
+def print_leaderboard(benchmark: Benchmark, registry: Registry, records: Sequence[Record]) -> None:
+    """The table of ``records`` on the terminal, as ``genbench run`` ends with."""
+    from genbench.leaderboard import from_registry
+    from genbench.store import Loaded
+
+    _show(from_registry(benchmark, registry, Loaded(list(records), [])), "rich")
+
+
+def _show(board: Leaderboard, format_: str) -> None:
+    from genbench.report import legend, text
+
+    if format_ == "rich":
+        from genbench.report.terminal import console, print_leaderboard
+
+        print_leaderboard(board, console())
+    elif format_ == "json":
+        print_json(text.document(board))
+    elif format_ == "csv":
+        click.echo(text.comma_separated(board), nl=False)
+        for line in legend.omissions(board):
+            click.echo(line, err=True)
+    else:
+        click.echo(text.markdown(board) if format_ == "md" else text.latex(board), nl=False)
+
+
+def _run_command(benchmark: str, dev: bool, budget: tuple[str, ...]) -> str:
+    return " ".join(["genbench run --all -b", benchmark, *["--dev"] * dev, *(f"--budget {item}" for item in budget)])

@@ -1,0 +1,47 @@
+"""The conformance kit: one rule, one function; one generator of them feeds the command, Python and pytest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from genbench.engine.checks import likelihood, sampling, state, training
+from genbench.engine.checks.subject import Broken, Subject
+
+CHECKS = (*training.CHECKS, *sampling.CHECKS, *likelihood.CHECKS, *state.CHECKS)
+"""Every check, in the order in which a person would want to hear of them."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one check found.
+
+    Attributes:
+        name: of the check, without ``check_``.
+        promise: the rule, the first line of its docstring.
+        verdict: ``passed``, ``failed``, or ``skipped`` where the rule does not apply to the model.
+        message: what was measured and the likely cause; empty for ``passed``.
+        seconds: time it took.
+    """
+
+    name: str
+    promise: str
+    verdict: str
+    message: str
+    seconds: float
+
+
+def run_checks(subject: Subject) -> Iterator[Result]:
+    """Every check on one model. A check that the model makes raise has failed; the others still run."""
+    for check in CHECKS:
+        began = time.monotonic()
+        try:
+            skipped = check(subject)
+            verdict, message = ("passed", "") if skipped is None else ("skipped", skipped)
+        except Broken as broken:
+            verdict, message = "failed", str(broken)
+        except Exception as error:
+            verdict, message = "failed", f"raised {type(error).__name__}: {error}"
+        promise = (check.__doc__ or "").strip().splitlines()[0]
+        yield Result(check.__name__.removeprefix("check_"), promise, verdict, message, time.monotonic() - began)

@@ -1,0 +1,52 @@
+"""A job for a single task of a command, in a folder of its own that goes when the task is done."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genbench.benchmark import Benchmark
+from genbench.errors import SpecError
+from genbench.executors.launcher import Launcher
+from genbench.executors.prepare import make_context
+from genbench.executors.run import make_job
+from genbench.job import Job
+from genbench.matrix import PlannedRun, choose
+from genbench.plugins import Registry
+from genbench.selection import SelectedModel
+from genbench.store import RunKey, Store
+
+
+@dataclass(frozen=True)
+class Task:
+    """A prepared job and the process server that carries it out."""
+
+    job: Job
+    launcher: Launcher
+
+    def call(self, target: str, **arguments: Any) -> Any:
+        """Run a function of :mod:`genbench.engine.tasks` on the job, in a process of its own."""
+        path = self.job.folder / "job.json"
+        return self.launcher.call(f"genbench.engine.tasks:{target}", {"job": str(path), **arguments}, self.job.sys_path)
+
+
+@contextmanager
+def task(registry: Registry, benchmark: Benchmark, model: SelectedModel, seed: int) -> Iterator[Task]:
+    """A task on a model and a benchmark, its data in the cache.
+
+    Raises:
+        GenbenchError: if the model can't be used on the data, or these are missing.
+    """
+    (entry,) = choose(benchmark, [model])
+    if entry.unsupported is not None:
+        raise SpecError(f"{model.name} can't be used on {benchmark.dataset.name}: {entry.unsupported}")
+    with tempfile.TemporaryDirectory(prefix="genbench-") as folder, Launcher(benchmark.budget.threads) as launcher:
+        store = Store(Path(folder))
+        context = make_context(registry, benchmark, store, launcher)
+        job = make_job(PlannedRun(RunKey(benchmark.folder, model.name, seed), entry, "new", None), context)
+        job.write()
+        yield Task(job, launcher)

@@ -1,0 +1,117 @@
+"""One record in readable form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from genbench.record import Record, Score
+from genbench.report.numbers import ARROWS, cost, significant
+from genbench.report.terminal import table_of
+
+UNITS = {"seconds": "s", "memory": "bytes", "peak_memory": "bytes", "device_memory": "bytes", "train_seconds": "s",
+         "sample_seconds": "s", "cpu_seconds": "s", "grace": "s"}  # fmt: skip
+
+
+def print_record(record: Record, console: Console) -> None:
+    """Print all that the record holds, most wanted first."""
+    console.print(Text(record.run, style="bold"))
+    console.print(
+        Text(
+            f"{record.status}{': ' + record.reason if record.reason else ''}",
+            style="green" if record.status == "ok" else "red",
+        )
+    )
+    if record.benchmark.dev or record.benchmark.custom_budget:
+        console.print(Text("Not for a leaderboard: made with --dev or --budget.", style="dim"))
+    if record.scores:
+        _heading(console, "Scores")
+        header = ["Score", "Value", "Standard error", "Kind", "n", "Better", "Unit"]
+        console.print(table_of([_score(name, score) for name, score in record.scores.items()], header))
+    if record.milestones:
+        _heading(console, "Milestones, on fewer samples")
+        names = list(dict.fromkeys(name for milestone in record.milestones for name in milestone.scores))
+        rows = [
+            [f"{m.fraction:g}", str(m.step), f"{m.images:,}", f"{m.flops / 1e12:.3g}", f"{m.seconds:.1f}",
+             *(significant(m.scores[name].value, 4) if name in m.scores else "-" for name in names), ""]
+            for m in record.milestones
+        ]  # fmt: skip
+        console.print(table_of(rows, ["Share", "Step", "Images", "TFLOP", "Seconds", *names, ""]))
+    _section(console, "Spent", _spent(record))
+    _section(console, "Cost", _flat(record.cost))
+    _section(
+        console,
+        "Model",
+        {
+            "name": record.model.name,
+            "from": f"{record.model.plugin} {record.model.version}",
+            "reference": record.model.reference,
+            "code sha256": record.model.code_sha256,
+        },
+    )
+    _section(console, "Configuration", _flat(record.model.config))
+    _section(console, "Environment", _flat(record.environment))
+    fingerprints = {
+        name: " ".join(f"{key}={value}" for key, value in _flat(score.fingerprint).items())
+        for name, score in record.scores.items()
+        if score.fingerprint
+    }
+    _section(console, "How the scores were measured", fingerprints)
+    _section(console, "Artifacts", record.artifacts)
+    when = {
+        "benchmark digest": record.benchmark.digest,
+        "started": record.started,
+        "finished": record.finished,
+        "attempts": str(len(record.attempts)),
+    }
+    _section(console, "Run", when)
+
+
+def _score(name: str, score: Score) -> list[str]:
+    error = "-" if score.stderr is None else significant(score.stderr, 2)
+    mark = {"iwae": "<= ", "bound": "<= ", "estimate": "~ "}.get(score.kind, "")
+    better = f"{score.direction} {ARROWS[score.direction]}" if score.direction != "none" else "-"
+    return [name, mark + significant(score.value, 5), error, score.kind, f"{score.n:,}", better, score.unit]
+
+
+def _spent(record: Record) -> dict[str, str]:
+    """Each thing spent, of how much."""
+    limits = _flat(record.budget)
+    spent = {key: f"{value} of {limits[key]}" if key in limits else value for key, value in _flat(record.spent).items()}
+    return spent or limits
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested values as ``a.b`` to text."""
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            flat[f"{prefix}{key}"] = _value(key, value)
+    return flat
+
+
+def _value(key: str, value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if UNITS.get(key) == "bytes":
+        return f"{value / 2**20:,.0f} MiB"
+    if key in ("flops", "train_flops"):
+        return f"{value / 1e12:.4g} TFLOP"
+    text = f"{value:,}" if isinstance(value, int) else (cost(value) if "per_second" in key else f"{value:.6g}")
+    return f"{text} {UNITS[key]}" if key in UNITS else text
+
+
+def _section(console: Console, title: str, values: dict[str, str]) -> None:
+    if not values:
+        return
+    _heading(console, title)
+    console.print(table_of([[key, value] for key, value in values.items()], None))
+
+
+def _heading(console: Console, title: str) -> None:
+    console.print()
+    console.print(Text(title, style="bold"))

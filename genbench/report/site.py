@@ -1,0 +1,221 @@
+"""The leaderboard as a static page: no server, no network, no inline script; it works from ``file://``."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from genbench import __version__
+from genbench.errors import GenbenchError, StoreError
+from genbench.leaderboard import ANCHORS, Column, Leaderboard, Row
+from genbench.record import Record
+from genbench.report import legend, text
+from genbench.report.numbers import ARROWS, COST_TITLES, cost, decimals_of, score
+from genbench.store import RunKey, Store, model_folder, sha256_of
+
+HERE = Path(__file__).parent
+MARKER = "leaderboard.json"
+"""The file by which a folder is known to have been written by :func:`write`."""
+
+SAMPLES = "samples.png"
+REAL = "train-copy"
+"""The model that hands out training examples: its row and its grid stand for real data."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A picture of samples: the model, the run that drew them, the file relative to the page."""
+
+    model: str
+    run: str
+    source: str
+    real: bool
+
+
+def write(board: Leaderboard, store: Store, target: Path) -> list[str]:
+    """Write the page, its data and its pictures into the folder ``target``.
+
+    The page is written last and by rename, so that a reader never sees a page without its parts.
+
+    Args:
+        board: a leaderboard of ``store``.
+        store: where the sample grids are.
+        target: a folder that does not exist, is empty, or was written by this function.
+
+    Returns:
+        What could not be shown, one line each.
+
+    Raises:
+        GenbenchError: if the folder holds something else.
+        StoreError: if it cannot be written.
+    """
+    if target.is_dir() and any(target.iterdir()) and not (target / MARKER).is_file():
+        raise GenbenchError(
+            f"{target} is not empty and was not written by `genbench publish`; name another folder, or empty it"
+        )
+    try:
+        (target / "samples").mkdir(parents=True, exist_ok=True)
+        for old in (target / "samples").glob("*.png"):
+            old.unlink()
+        grids, problems = _copy_grids(board, store, target)
+        _put(target / MARKER, json.dumps(text.document(board), indent=2, allow_nan=False) + "\n")
+        _put(target / "leaderboard.csv", text.comma_separated(board))
+        _put(target / "leaderboard.md", text.markdown(board))
+        for name in ("style.css", "table.js"):
+            _put(target / name, (HERE / name).read_text(encoding="utf-8"))
+        _put(target / "index.html", render(board, grids))
+    except OSError as error:
+        raise StoreError(f"{target}: cannot be written: {error.strerror or error}") from error
+    return problems
+
+
+def render(board: Leaderboard, grids: list[Grid]) -> str:
+    """The text of ``index.html``. Everything that comes from records or plugins is escaped."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    benchmark = board.benchmark
+    return environment.get_template("page.html").render(
+        benchmark=benchmark,
+        file=benchmark.file,
+        budget=benchmark.budget,
+        dataset=benchmark.dataset,
+        evaluator=benchmark.evaluator,
+        columns=[_column(column) for column in board.columns],
+        cost_titles=list(COST_TITLES.values()),
+        rows=[_row(board, row) for row in board.rows],
+        problems=legend.problems(board),
+        explanations=legend.explanations(board),
+        omissions=legend.omissions(board),
+        grids=grids,
+        models=_models(board),
+        environments=_environments(board),
+        version=__version__,
+        commands=_commands(board),
+        date=datetime.now(UTC).strftime("%Y-%m-%d"),
+    )
+
+
+def _column(column: Column) -> dict[str, str]:
+    name, bracket, suffix = column.title.partition(" [")
+    return {
+        "title": column.title,
+        "name": name,
+        "suffix": f"[{suffix}" if bracket else "",
+        "arrow": ARROWS[column.direction],
+        "direction": column.direction,
+        "summary": column.summary,
+        "reference": column.reference,
+    }
+
+
+def _row(board: Leaderboard, row: Row) -> dict[str, Any]:
+    decimals = decimals_of(board)
+    scores = []
+    for column in board.columns:
+        cell = row.scores.get(column.key)
+        scores.append({
+            "number": score(cell, decimals[column.key]),
+            "sort": cell.estimate.mean if cell else None,
+            "values": ", ".join(f"seed {seed}: {value:.6g}" for seed, value in cell.values.items()) if cell else "",
+        })  # fmt: skip
+    costs = [{"text": cost(row.costs[key]), "sort": row.costs[key]} for key in COST_TITLES]
+    return {
+        "model": row.model, "anchor": row.anchor, "complete": row.complete, "ok": row.ok, "seeds": row.seeds,
+        "real": _is_real(row), "scores": scores, "costs": costs,
+    }  # fmt: skip
+
+
+def _is_real(row: Row) -> bool:
+    return row.anchor and row.model == REAL
+
+
+def _copy_grids(board: Leaderboard, store: Store, target: Path) -> tuple[list[Grid], list[str]]:
+    """Copy a grid of each model, of its first seed that is ok, real data first."""
+    grids, problems = [], []
+    for row in sorted(board.rows, key=lambda entry: not _is_real(entry)):
+        record = next((record for record in row.records if record.status == "ok"), None)
+        if record is None:
+            continue
+        source = store.root / RunKey(board.benchmark.folder, row.model, record.seed).path / SAMPLES
+        problem = _problem(source, record)
+        if problem:
+            problems.append(f"{record.run}: its {SAMPLES} is not shown: {problem}")
+            continue
+        name = f"{model_folder(row.model)}.png"
+        shutil.copyfile(source, target / "samples" / name)
+        grids.append(Grid(row.model, record.run, f"samples/{name}", _is_real(row)))
+    return grids, problems
+
+
+def _problem(source: Path, record: Record) -> str | None:
+    """Why a picture can't be trusted: results may come from elsewhere, and a link may lead anywhere."""
+    if SAMPLES not in record.artifacts:
+        return "the record names none"
+    if source.is_symlink() or not source.is_file():
+        return "there is no such file"
+    if sha256_of(source) != record.artifacts[SAMPLES]:
+        return "its hash is not the one in the record"
+    with source.open("rb") as stream:
+        return None if stream.read(8) == b"\x89PNG\r\n\x1a\n" else "it is no PNG"
+
+
+def _models(board: Leaderboard) -> list[dict[str, Any]]:
+    """What each row is, from its first record."""
+    models = []
+    for row in board.rows:
+        identity = row.records[0].model
+        models.append({
+            "name": row.model, "plugin": identity.plugin, "version": identity.version, "anchor": row.anchor,
+            "reference": identity.reference, "likelihood": identity.likelihood or "none",
+            "conditional": identity.conditional, "code": identity.code_sha256[:12],
+            "config": ", ".join(f"{key}={value}" for key, value in identity.config.items()),
+        })  # fmt: skip
+    return models
+
+
+def _environments(board: Leaderboard) -> list[dict[str, Any]]:
+    """The distinct environments of the records, with how many runs took place in each; commonest first."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in board.rows:
+        for record in row.records:
+            if record.status != "ok":
+                continue
+            values = {key: str(value) for key, value in record.environment.items()}
+            entry = found.setdefault(json.dumps(values, sort_keys=True), {"runs": 0, "values": values})
+            entry["runs"] += 1
+    return sorted(found.values(), key=lambda entry: -int(entry["runs"]))
+
+
+def _commands(board: Leaderboard) -> list[str]:
+    """What a reader types to get these numbers; plugins of others have to be installed too."""
+    others = {record.model.plugin: record.model.version for row in board.rows for record in row.records
+              if record.model.plugin not in ("genbench", ANCHORS)}
+    packages = " ".join([f"genbench=={__version__}", *(f"{name}=={version}" for name, version in sorted(others.items()))])
+    models = " ".join(_quoted(row.model) for row in board.rows)
+    name = board.benchmark.name
+    return [f"pip install {packages}", f"genbench run {models} -b {name}", f"genbench table -b {name}"]
+
+
+def _quoted(argument: str) -> str:
+    import shlex
+
+    return shlex.quote(argument)
+
+
+def _put(path: Path, content: str) -> None:
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    temporary.write_text(content, encoding="utf-8")
+    os.replace(temporary, path)

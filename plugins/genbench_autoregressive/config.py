@@ -1,0 +1,32 @@
+"""Configuration of the autoregressive models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PixelCNNConfig:
+    """Of ``pixelcnn``.
+
+    Attributes:
+        batch_size: images a step.
+        channels: features of each stack; rounded up to a multiple of the image's channels.
+        blocks: gated blocks.
+        hidden: features of the output's hidden layer; rounded up likewise.
+        lr: learning rate at its height, after the warm-up.
+        warmup: share of the budget over which the rate rises from 0; from there it falls to 0 along a cosine.
+        weight_decay: decoupled from the gradient (AdamW), on the weights of convolutions only.
+        clip: largest norm of the gradient.
+        ema_half_life: of the weights' average, as a share of the images seen so far.
+    """
+
+    batch_size: int = 16
+    channels: int = 32
+    blocks: int = 4
+    hidden: int = 64
+    lr: float = 4e-3
+    warmup: float = 0.03
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    ema_half_life: float = 0.05

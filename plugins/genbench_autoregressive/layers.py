@@ -1,0 +1,208 @@
+"""The causal network of ``pixelcnn``: gated blocks of a vertical and a horizontal stack, and their row-wise cache.
+
+Pixels are ordered by rows, columns, then channels. At a pixel the vertical stack knows all rows above, the
+horizontal stack what lies to the left in the row and, in images of several channels, the pixel's earlier channels
+(van den Oord et al. 2016, Conditional Image Generation with PixelCNN Decoders, arXiv:1606.05328, section 2). Together
+that is exactly all earlier pixels: there is no blind spot.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class GroupedConv(nn.Conv2d):
+    """A convolution over rows of features that belong to the image's channels in turn, masked at its last column.
+
+    The features of input and output fall into ``groups`` consecutive parts, one for each channel of the image. The
+    kernel is 1 x k and its last column is the pixel itself, where part g of the output sees only the parts before g
+    (``strict``: mask A of the paper, for the image as input) or up to g (mask B, for features).
+    """
+
+    def __init__(self, inputs: int, outputs: int, width: int, groups: int, strict: bool = False) -> None:
+        super().__init__(inputs, outputs, (1, width))
+        of_input = torch.arange(inputs) * groups // inputs  # the part that a feature belongs to
+        of_output = torch.arange(outputs) * groups // outputs
+        seen = of_input < of_output[:, None] if strict else of_input <= of_output[:, None]
+        mask = torch.ones_like(self.weight)
+        mask[:, :, 0, -1] = seen.float()
+        self.is_masked = bool((mask == 0).any())
+        self.register_buffer("mask", mask, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, inputs, H, W + width - 1]``, padded on the left by the caller, to ``[B, outputs, H, W]``."""
+        weight = self.weight * self.mask if self.is_masked else self.weight
+        return F.conv2d(x, weight, self.bias)
+
+
+def gate(x: Tensor, groups: int) -> Tensor:
+    """tanh of a half of the features times the sigmoid of the other (equation 2), ``[B, 2 p, H, W]`` to ``p``.
+
+    The halves are taken within each of the ``groups`` parts, so that a part's gates are its own.
+    """
+    if groups == 1:
+        value, opening = x.chunk(2, dim=1)
+        return torch.tanh(value) * torch.sigmoid(opening)
+    value, opening = x.unflatten(1, (groups, -1)).chunk(2, dim=2)  # [B, groups, p / groups, H, W] each
+    return (torch.tanh(value) * torch.sigmoid(opening)).flatten(1, 2)
+
+
+class GatedBlock(nn.Module):
+    """One layer of both stacks (figure 2 of the paper).
+
+    Args:
+        v_inputs, h_inputs: features of the two stacks' inputs.
+        channels: features of both outputs, a multiple of ``groups``.
+        kernel: rows and columns that the vertical convolution reads: the row itself and ``rows - 1`` above, and as
+            many columns on either side of the pixel; the columns must be odd.
+        width: columns of the horizontal convolution: the pixel itself and those to its left.
+        groups: channels of the image.
+        first: whether the inputs are the image itself, of which the horizontal stack must not see the pixel and the
+            vertical stack, whose input the caller shifts down by a row, must not see the row.
+    """
+
+    def __init__(
+        self, v_inputs: int, h_inputs: int, channels: int, kernel: tuple[int, int], width: int, groups: int, first: bool
+    ) -> None:
+        super().__init__()
+        self.groups = groups
+        self.rows, self.side, self.left = kernel[0], kernel[1] // 2, width - 1
+        self.first = first
+        self.vertical = nn.Conv2d(v_inputs, 2 * channels, kernel, padding=(0, self.side))
+        self.vertical_to_horizontal = nn.Conv2d(2 * channels, 2 * channels, 1)
+        self.horizontal = GroupedConv(h_inputs, 2 * channels, width, groups, strict=first)
+        self.out = GroupedConv(channels, channels, 1, groups)
+
+    def vertical_rows(self, v: Tensor, position: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
+        """The vertical stack's output and its message to the horizontal one.
+
+        Args:
+            v: ``[B, v_inputs, R + rows - 1, W]``: R rows, after the ``rows - 1`` above them.
+            position: added before the gate, ``[2 channels, R, W]``.
+
+        Returns:
+            ``[B, channels, R, W]`` and ``[B, 2 channels, R, W]``.
+        """
+        features = self.vertical(v) + position
+        # The vertical stack lies wholly in earlier rows: there its features need no grouping by channel.
+        return gate(features, 1), self.vertical_to_horizontal(features)
+
+    def horizontal_columns(self, h: Tensor, message: Tensor) -> Tensor:
+        """The horizontal stack's output ``[B, channels, R, W]``.
+
+        Args:
+            h: ``[B, h_inputs, R, W + width - 1]``: W columns, after the ``width - 1`` to their left.
+            message: from the vertical stack, ``[B, 2 channels, R, W]``.
+        """
+        out = self.out(gate(self.horizontal(h) + message, self.groups))
+        return out if self.first else h[..., self.left :] + out
+
+    def forward(self, v: Tensor, h: Tensor, position: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
+        """Both stacks over whole images: ``[B, inputs, H, W]`` each to ``[B, channels, H, W]`` each."""
+        v, message = self.vertical_rows(F.pad(v, (0, 0, self.rows - 1, 0)), position)
+        return v, self.horizontal_columns(F.pad(h, (self.left, 0)), message)
+
+
+class CausalNet(nn.Module):
+    """Logits of every pixel given all earlier ones.
+
+    Besides the paper's layers there is a learnt map of positions, added to the first layer of the vertical stack and
+    to the hidden layer of the output: where things are is half of what small centred images are about, and a
+    convolution has no other way to know.
+
+    Args:
+        shape: ``(C, H, W)`` of the images.
+        levels: number of values; they enter as numbers in [-1, 1].
+        channels: features of each stack, a multiple of C.
+        blocks: number of gated blocks.
+        hidden: features of the output's hidden layer, a multiple of C.
+    """
+
+    FIRST_KERNEL, FIRST_WIDTH = (3, 7), 4
+    KERNEL, WIDTH = (2, 3), 2
+
+    def __init__(self, shape: tuple[int, int, int], levels: int, channels: int, blocks: int, hidden: int) -> None:
+        super().__init__()
+        groups, height, width = shape
+        self.shape, self.levels = shape, levels
+        first = GatedBlock(groups, groups, channels, self.FIRST_KERNEL, self.FIRST_WIDTH, groups, first=True)
+        later = [
+            GatedBlock(channels, channels, channels, self.KERNEL, self.WIDTH, groups, first=False)
+            for _ in range(blocks - 1)
+        ]
+        self.blocks = nn.ModuleList([first, *later])
+        self.position = nn.Parameter(torch.zeros(2 * channels, height, width))
+        self.hidden = GroupedConv(channels, hidden, 1, groups)
+        self.hidden_position = nn.Parameter(torch.zeros(hidden, height, width))
+        self.logits = GroupedConv(hidden, groups * levels, 1, groups)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """uint8 in ``0 .. levels - 1`` as float in [-1, 1]. Zero padding then reads as the middle of the range,
+        which the map of positions corrects for."""
+        return x.float() * (2.0 / (self.levels - 1)) - 1.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits ``[B, levels, C, H, W]`` of uint8 ``[B, C, H, W]``."""
+        image = self.encode(x)
+        v, h = F.pad(image, (0, 0, 1, 0))[:, :, :-1], image  # the vertical stack starts a row higher
+        for block in self.blocks:
+            v, h = block(v, h, self.position if block.first else 0.0)
+        return self.head(h, self.hidden_position)
+
+    def head(self, h: Tensor, position: Tensor) -> Tensor:
+        """Logits ``[B, levels, C, R, W]`` of the last features ``[B, channels, R, W]``."""
+        hidden = F.relu(self.hidden(F.relu(h)) + position)
+        return self.logits(hidden).unflatten(1, (self.shape[0], self.levels)).transpose(1, 2)
+
+
+class RowCache:
+    """Walks over images in raster order and computes nothing twice.
+
+    The vertical stack is computed a row at a time, the horizontal one a column at a time; of both only the rows and
+    columns that later ones read are kept. All logits of an image then cost about one forward pass, where computing
+    whole images for each pixel costs H W C of them (Ramachandran et al. 2017, Fast Generation for Convolutional
+    Autoregressive Models, arXiv:1704.06001).
+
+    Use: for each row ``start_row``; for each column ``start_column``, then ``logits`` once for each channel, in order,
+    with the pixel's earlier channels filled in.
+    """
+
+    def __init__(self, net: CausalNet, x: Tensor) -> None:
+        """``x``: uint8 ``[n, C, H, W]``; read as the walk proceeds, so the caller may fill it in on the way."""
+        self.net, self.x = net, x
+        n, _, _, width = x.shape
+        self.rows = [torch.zeros(n, block.vertical.in_channels, block.rows, width, device=x.device) for block in net.blocks]
+
+    def start_row(self, row: int) -> None:
+        """Compute the vertical stack of a row, given all rows above."""
+        n, channels, _, width = self.x.shape
+        self.row = row
+        above = self.net.encode(self.x[:, :, row - 1]) if row else torch.zeros(n, channels, width, device=self.x.device)
+        v = above.unsqueeze(2)  # [n, C, 1, W]
+        self.messages = []
+        for index, block in enumerate(self.net.blocks):
+            self.rows[index] = torch.cat([self.rows[index][:, :, 1:], v], dim=2)  # the last `rows` rows of input
+            position = self.net.position[:, row : row + 1] if block.first else 0.0
+            v, message = block.vertical_rows(self.rows[index], position)
+            self.messages.append(message)
+        self.columns = [
+            torch.zeros(n, block.horizontal.in_channels, 1, block.left + 1, device=self.x.device)
+            for block in self.net.blocks
+        ]
+
+    def start_column(self, column: int) -> None:
+        """Move on to a column of the row."""
+        self.column = column
+        self.columns = [F.pad(columns[..., 1:], (0, 1)) for columns in self.columns]
+
+    def logits(self) -> Tensor:
+        """Logits ``[n, levels, C]`` at the pixel; those of channel c read the channels before c only."""
+        here = slice(self.column, self.column + 1)
+        h = self.net.encode(self.x[:, :, self.row : self.row + 1, here])  # [n, C, 1, 1]
+        for columns, block, message in zip(self.columns, self.net.blocks, self.messages, strict=True):
+            columns[..., -1:] = h
+            h = block.horizontal_columns(columns, message[..., here])
+        position = self.net.hidden_position[:, self.row : self.row + 1, here]
+        return self.net.head(h, position)[..., 0, 0]
