@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from genbench.benchmark import LikelihoodTable, SamplesTable
 from genbench.record import BenchmarkId, ModelId
 from genbench.specs import Budget, DataSpec, EvaluatorSpec, LikelihoodKind, MetricSpec
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 Stage = Literal["train", "evaluate", "score"]
 STAGES: tuple[Stage, ...] = ("train", "evaluate", "score")
@@ -75,9 +79,15 @@ class Job:
 
 
 def read_job(path: Path) -> Job:
+    return job_adapter().validate_json(path.read_bytes())
+
+
+@functools.cache
+def job_adapter() -> TypeAdapter[Job]:
+    """The parser of job files. Making it takes a tenth of a second, so the fork server does it for all workers."""
     from pydantic import TypeAdapter
 
-    return TypeAdapter(Job).validate_json(path.read_bytes())
+    return TypeAdapter(Job)
 
 
 def write_json(path: Path, document: Any) -> None:

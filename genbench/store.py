@@ -64,12 +64,13 @@ class Loaded:
 
 
 def model_folder(name: str) -> str:
-    """The folder of a model: ``dcgan[width=128]`` lives in ``dcgan+width=128``; long ones end in a hash."""
+    """The folder of a model: ``dcgan[width=128]`` lives in ``dcgan+width=128``; long or odd ones end in a hash."""
     folder = re.sub(r"[^a-z0-9._+=,-]", "-", name.lower().replace("[", "+").replace("]", ""))
-    lossless = folder == name.replace("[", "+").replace("]", "") and len(folder) <= 128 and ".." not in folder
+    lossless = folder == name.replace("[", "+").replace("]", "") and FOLDER.match(folder) and ".." not in folder
     if lossless:
         return folder
-    return f"{folder.replace('..', '-')[:111]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    readable = folder.replace("..", "-").lstrip("._+=,-")[:111] or "model"
+    return f"{readable}-{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:16]}"
 
 
 class Store:
@@ -124,11 +125,11 @@ class Store:
             GenbenchError: naming the nearest run there is.
         """
         known = {str(path.parent.relative_to(self.root)): path.parent for path in self._record_paths(None)}
-        parts = run.strip("/").split("/")
-        if len(parts) == 3:
-            key = "/".join([parts[0], model_folder(parts[1]), parts[2]])
-            if key in known:
-                return known[key]
+        benchmark, _, rest = run.strip("/").partition("/")
+        model, _, seed = rest.rpartition("/")  # an option's value may hold a slash
+        key = "/".join([benchmark, model_folder(model), seed])
+        if key in known:
+            return known[key]
         if Path(run, RECORD).is_file():
             return Path(run)
         raise GenbenchError.unknown(f"run (in {self.root})", run, known)

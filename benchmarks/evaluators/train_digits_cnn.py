@@ -12,27 +12,27 @@ import sys
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
-from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
-
-from genbench.engine.data import validation_fold
 from genbench_benchmarks.digits import load
 from genbench_benchmarks.evaluators.digits_cnn import network, scale
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from genbench.engine.data import validation_fold
 
 SEED = 20260101
-EPOCHS = 60
+EPOCHS = 40
 BATCH = 64
 LEARNING_RATE = 3e-3
-WEIGHT_DECAY = 1e-2
-DROPOUT = 0.2
+WEIGHT_DECAY = 0.3
+"""High, since it keeps images that are no digits away from the digits' features."""
 AVERAGED_SHARE = 0.25
 """The weights are the mean over this last part of the training (Izmailov et al., arXiv:1803.05407)."""
 GATE = 0.98
 
 
 def train() -> tuple[nn.ModuleDict, float]:
-    """The trained classifier with its temperature folded into the head, and that temperature."""
+    """The trained classifier, its features scaled and its temperature folded into the head; and that temperature."""
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     x, labels = (torch.from_numpy(part) for part in load()["train"] if part is not None)
@@ -42,10 +42,19 @@ def train() -> tuple[nn.ModuleDict, float]:
         classifier = network()
         _fit(classifier, x[kept], labels[kept])
     temperature = fit_temperature(logits_of(classifier, x[fold]), labels[fold])
-    with torch.no_grad():
-        for parameter in classifier["head"].parameters():
-            parameter.div_(temperature)
+    _fold(classifier, x[kept], temperature)
     return classifier, temperature
+
+
+@torch.no_grad()
+def _fold(classifier: nn.ModuleDict, x: Tensor, temperature: float) -> None:
+    """Divide the logits by the temperature, and the features by their root mean square, which the head makes up for."""
+    last, head = classifier["body"][-1], classifier["head"]
+    size = classifier["body"](scale(x)).square().mean().sqrt()
+    last.weight.div_(size)
+    last.bias.div_(size)
+    head.weight.mul_(size / temperature)
+    head.bias.div_(temperature)
 
 
 def _fit(classifier: nn.ModuleDict, x: Tensor, labels: Tensor) -> None:
@@ -60,7 +69,7 @@ def _fit(classifier: nn.ModuleDict, x: Tensor, labels: Tensor) -> None:
         start = step % steps_an_epoch * BATCH
         chosen = order[start : start + BATCH]
         features = classifier["body"](augment(scale(x[chosen])))
-        loss = F.cross_entropy(classifier["head"](F.dropout(features, DROPOUT)), labels[chosen])
+        loss = F.cross_entropy(classifier["head"](features), labels[chosen])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

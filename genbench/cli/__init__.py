@@ -44,14 +44,13 @@ class LazyGroup(click.Group):
     """A group that knows its commands by name and imports a command's module only when it needs more."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*COMMANDS, *sorted(_third_party().commands)]
+        return [*COMMANDS, *_third_party()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in COMMANDS:
             command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
             return command
-        found = _third_party().commands.get(cmd_name)
-        return found.spec if found else None
+        return _third_party().get(cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -59,27 +58,31 @@ class LazyGroup(click.Group):
         name = args[0]
         command = self.get_command(ctx, name)
         if command is None and not name.startswith("-"):
-            registry = _third_party()
-            warn_of_broken(registry)
+            from genbench.plugins import discover
+
+            warn_of_broken(discover())  # it may be one of a plugin that does not work
             raise click.UsageError(str(GenbenchError.unknown("command", name, self.list_commands(ctx))), ctx)
         return super().resolve_command(ctx, args) if command is None else (name, command, args[1:])
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
-        added = {name: entry.spec for name, entry in sorted(_third_party().commands.items())}
+        added = _third_party()
         if added:
             with formatter.section("Commands of plugins"):
                 formatter.write_dl([(name, command.get_short_help_str(80)) for name, command in added.items()])
 
 
-def _third_party() -> Registry:
-    """The plugins of other distributions: genbench's own add no commands, so that help need not load them."""
+def _third_party() -> dict[str, click.Command]:
+    """Commands of the plugins of other distributions: genbench's own add none, so that help need not load them."""
     from importlib.metadata import entry_points
 
-    from genbench.plugins import GROUP, discover
+    others = [point for point in entry_points(group="genbench") if not point.dist or point.dist.name != "genbench"]
+    if not others:
+        return {}
+    from genbench.plugins import discover
 
-    return discover(point for point in entry_points(group=GROUP) if not point.dist or point.dist.name != "genbench")
+    return {name: entry.spec for name, entry in sorted(discover(others).commands.items())}
 
 
 def warn_of_broken(registry: Registry) -> None:

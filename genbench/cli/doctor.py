@@ -62,7 +62,7 @@ def command(results: Path, as_json: bool) -> int:
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
-        from genbench.report.terminal import console, table_of
+        from genbench.report.console import console, table_of
 
         rows = [[finding.topic, finding.state, _text(finding)] for finding in findings]
         styles = [{"ok": "", "note": "yellow", "wrong": "red"}[finding.state] for finding in findings]
@@ -115,7 +115,9 @@ def _devices() -> Iterator[Finding]:
         return
     if probe.returncode != 0:
         last = (probe.stderr.strip().splitlines() or [f"exit status {probe.returncode}"])[-1]
-        yield Finding("torch", f"cannot be imported: {last}", "wrong", "reinstall it: pip install --force-reinstall torch")
+        yield Finding(
+            "torch", f"cannot be imported: {last}", "wrong", "reinstall it: pip install --force-reinstall torch"
+        )
         return
     seen = json.loads(probe.stdout.splitlines()[-1])
     yield Finding("torch", f"{seen['torch']}, {seen['threads']} threads by default, CPU capability {seen['cpu']}")

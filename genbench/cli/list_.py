@@ -45,7 +45,7 @@ def command(what: str, as_json: bool) -> None:
     if as_json:
         print_json(entries)
         return
-    from genbench.report.terminal import console, table_of
+    from genbench.report.console import console, table_of
 
     if not entries:
         click.echo(f"No {what} installed.")

@@ -41,8 +41,8 @@ def command(run: str, results: Path, as_json: bool) -> None:
     if as_json:
         print_json({"folder": str(folder), **asdict(record)})
         return
+    from genbench.report.console import console
     from genbench.report.run import print_record
-    from genbench.report.terminal import console
 
     print_record(record, console())
     click.echo(f"\nFolder: {folder}")

@@ -98,7 +98,8 @@ def _show(board: Leaderboard, format_: str) -> None:
     from genbench.report import legend, text
 
     if format_ == "rich":
-        from genbench.report.terminal import console, print_leaderboard
+        from genbench.report.console import console
+        from genbench.report.terminal import print_leaderboard
 
         print_leaderboard(board, console())
     elif format_ == "json":

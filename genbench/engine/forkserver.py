@@ -25,23 +25,18 @@ import socket
 import sys
 from typing import Any
 
-PRELOAD = (
-    "torch",
-    "genbench.engine.worker",
-    "genbench.engine.train",
-    "genbench.engine.evaluate",
-    "genbench.engine.score",
-    "genbench.engine.scoring.metrics",
-)
+from genbench.job import job_adapter
+
+PRELOAD = ("torch", "genbench.engine.worker", "genbench.engine.train", "genbench.engine.evaluate")
+PRELOAD_TO_SCORE = ("genbench.engine.score", "torch_fidelity.feature_extractor_base", "PIL.PngImagePlugin")
+"""Imported before the first scoring process is forked: torch-fidelity brings torchvision, and that the compiler."""
 PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
     """Serve on the socket whose descriptor is the first argument."""
-    for module in PRELOAD:
-        importlib.import_module(module)
-    gc.collect()
-    gc.freeze()  # children then share these objects' pages
+    _preload(PRELOAD)
+    job_adapter()
     with socket.socket(fileno=int(sys.argv[1])) as channel:
         Server(channel).serve()
 
@@ -88,6 +83,8 @@ class Server:
         return bool(received)
 
     def _start(self, request: dict[str, Any]) -> None:
+        if request.get("stage") == "score":
+            _preload(PRELOAD_TO_SCORE)
         process = os.fork()
         if process == 0:
             self._become_worker(request)
@@ -134,6 +131,15 @@ class Server:
         # The harness may have died: then the next read sees the end of the stream.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._channel.sendall(json.dumps(message).encode() + b"\n")
+
+
+def _preload(modules: tuple[str, ...]) -> None:
+    if all(module in sys.modules for module in modules):
+        return
+    for module in modules:
+        importlib.import_module(module)
+    gc.collect()
+    gc.freeze()  # children then share these objects' pages
 
 
 def _redirect(log: str) -> None:

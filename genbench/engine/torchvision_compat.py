@@ -3,8 +3,8 @@
 torchvision's wheels on PyPI are built for torch with CUDA. Beside a CPU-only torch their library fails to load,
 the operators ``torchvision::nms`` and ``torchvision::qnms`` stay undefined, and ``import torchvision`` ends in
 "operator torchvision::nms does not exist", since it describes the shapes of both to torch's tracer. Declaring
-the two signatures first is enough for everything that does not call them; a call of one raises
-``NotImplementedError``. torch-fidelity imports torchvision, so this comes before it.
+the two signatures first is enough for everything that does not call them; torchvision itself refuses such a call.
+torch-fidelity imports torchvision, so this comes before it.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from genbench.leaderboard import ESTIMATE, Leaderboard
+from genbench.report.printable import printable
 
 
 def title(board: Leaderboard) -> str:
@@ -32,6 +33,9 @@ def explanations(board: Leaderboard) -> list[str]:
             titles.setdefault(n, []).append(column.title.partition(" [")[0])
     counts = "; ".join(f"n = {n:,} for {', '.join(names)}" for n, names in titles.items())
     lines.append(f"Features of the evaluator {board.benchmark.evaluator.name}; {counts or 'no scores yet'}.")
+    real = [f"{column.title} {value:.2f}" for column in board.columns if (value := real_value(board, column.key))]
+    if real:
+        lines.append(f"The held-out data themselves have {', '.join(real)}.")
     if any(row.anchor for row in board.rows):
         lines.append("† anchor: a known point of the scale, not a contender.")
     kinds = {cell.kind for row in board.rows for cell in row.scores.values()}
@@ -41,6 +45,16 @@ def explanations(board: Leaderboard) -> list[str]:
     if any(column.key.endswith(ESTIMATE) for column in board.columns):
         lines.append("~ estimate: neither exact nor a bound, not comparable with the other likelihoods.")
     return lines
+
+
+def real_value(board: Leaderboard, key: str) -> float | None:
+    """What a metric gives for the held-out data, where it says so in its fingerprint as ``real``."""
+    for row in board.rows:
+        for record in row.records:
+            real = record.scores[key].fingerprint.get("real") if key in record.scores else None
+            if isinstance(real, int | float):
+                return float(real)
+    return None
 
 
 def problems(board: Leaderboard) -> list[str]:
@@ -61,7 +75,7 @@ def omissions(board: Leaderboard) -> list[str]:
 
 def shortened(text: str, width: int = 300) -> str:
     """``text`` on one line, cut where it is longer than ``width`` characters."""
-    line = " ".join(text.split())
+    line = printable(text)
     return line if len(line) <= width else line[: width - 4] + " ..."
 
 

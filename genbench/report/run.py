@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.text import Text
 
 from genbench.record import Record, Score
+from genbench.report.console import plain, table_of
 from genbench.report.numbers import ARROWS, cost, significant
-from genbench.report.terminal import table_of
 
 UNITS = {"seconds": "s", "memory": "bytes", "peak_memory": "bytes", "device_memory": "bytes", "train_seconds": "s",
          "sample_seconds": "s", "cpu_seconds": "s", "grace": "s"}  # fmt: skip
@@ -17,13 +17,9 @@ UNITS = {"seconds": "s", "memory": "bytes", "peak_memory": "bytes", "device_memo
 
 def print_record(record: Record, console: Console) -> None:
     """Print all that the record holds, most wanted first."""
-    console.print(Text(record.run, style="bold"))
-    console.print(
-        Text(
-            f"{record.status}{': ' + record.reason if record.reason else ''}",
-            style="green" if record.status == "ok" else "red",
-        )
-    )
+    console.print(plain(record.run, "bold"))
+    outcome = f"{record.status}: {record.reason}" if record.reason else record.status
+    console.print(plain(outcome, "green" if record.status == "ok" else "red"))
     if record.benchmark.dev or record.benchmark.custom_budget:
         console.print(Text("Not for a leaderboard: made with --dev or --budget.", style="dim"))
     if record.scores:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import uuid
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 
 from genbench import __version__
 from genbench.errors import GenbenchError, StoreError
-from genbench.leaderboard import ANCHORS, Column, Leaderboard, Row
+from genbench.leaderboard import Column, Leaderboard, Row
 from genbench.record import Record
 from genbench.report import legend, text
 from genbench.report.numbers import ARROWS, COST_TITLES, cost, decimals_of, score
@@ -22,6 +23,9 @@ from genbench.store import RunKey, Store, model_folder, sha256_of
 HERE = Path(__file__).parent
 MARKER = "leaderboard.json"
 """The file by which a folder is known to have been written by :func:`write`."""
+
+UNPACKAGED = "unpackaged"
+"""The version of a model that came from a single file, which no package index has."""
 
 SAMPLES = "samples.png"
 REAL = "train-copy"
@@ -201,18 +205,15 @@ def _environments(board: Leaderboard) -> list[dict[str, Any]]:
 
 def _commands(board: Leaderboard) -> list[str]:
     """What a reader types to get these numbers; plugins of others have to be installed too."""
-    others = {record.model.plugin: record.model.version for row in board.rows for record in row.records
-              if record.model.plugin not in ("genbench", ANCHORS)}
-    packages = " ".join([f"genbench=={__version__}", *(f"{name}=={version}" for name, version in sorted(others.items()))])
-    models = " ".join(_quoted(row.model) for row in board.rows)
+    wanted = {"genbench": __version__}
+    for row in board.rows:
+        for record in row.records:
+            if record.model.version != UNPACKAGED:
+                wanted.setdefault(record.model.plugin, record.model.version)
+    packages = " ".join(shlex.quote(f"{name}=={version}") for name, version in wanted.items())
+    models = " ".join(shlex.quote(row.model) for row in board.rows)
     name = board.benchmark.name
     return [f"pip install {packages}", f"genbench run {models} -b {name}", f"genbench table -b {name}"]
-
-
-def _quoted(argument: str) -> str:
-    import shlex
-
-    return shlex.quote(argument)
 
 
 def _put(path: Path, content: str) -> None:

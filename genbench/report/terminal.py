@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from genbench.leaderboard import Column, Leaderboard, Row
 from genbench.report import legend
+from genbench.report.console import plain
 from genbench.report.numbers import ARROWS, COST_TITLES, cost, decimals_of, score
 
-MODEL_WIDTHS = {"beside": 36, "below": 24, "none": 18}
+MODEL_WIDTHS = {"beside": 36, "below": 18, "none": 18}
 """Longer names are folded; by where the intervals stand."""
 
 
@@ -40,12 +40,12 @@ def print_leaderboard(board: Leaderboard, console: Console) -> None:
         table = _table(board, layout)
         if console.measure(table, options=unbounded).maximum <= console.width:
             break
-    console.print(Text(legend.title(board), style="bold"))
+    console.print(plain(legend.title(board), "bold"))
     console.print(table)
     for line in legend.problems(board):
-        console.print(Text(line, style="red"))
+        console.print(plain(line, "red"))
     for line in [*legend.explanations(board), *_left_away(board, layout), *legend.omissions(board)]:
-        console.print(Text(line, style="dim"))
+        console.print(plain(line, "dim"))
 
 
 def _layouts(scores: int) -> Iterator[Layout]:
@@ -57,7 +57,8 @@ def _layouts(scores: int) -> Iterator[Layout]:
 
 
 def _table(board: Leaderboard, layout: Layout) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False, padding=(0, 2, 0, 0))
+    gap = 2 if layout.intervals == "beside" else 1
+    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False, padding=(0, gap, 0, 0))
     table.add_column("Model", max_width=MODEL_WIDTHS[layout.intervals], overflow="fold")
     table.add_column("Seeds", justify="right", no_wrap=True)
     columns = board.columns[: layout.scores]
@@ -71,32 +72,34 @@ def _table(board: Leaderboard, layout: Layout) -> Table:
         costs = [cost(row.costs[key]) for key in list(COST_TITLES)[: layout.costs]]
         style = "" if row.complete and not row.anchor else "dim"
         seeds = Text(f"{row.ok}/{row.seeds}", style="" if row.complete else "red")
-        table.add_row(Text(row.model + " †" * row.anchor), seeds, *cells, *costs, style=style)
+        table.add_row(plain(row.model + " †" * row.anchor), seeds, *cells, *costs, style=style)
     return table
 
 
 def _title(column: Column, layout: Layout) -> Text:
-    """The title, its suffix on lines of its own, broken at hyphens where room is scarce."""
+    """The title, a suffix below it; where room is scarce, in lines as short as its words."""
+    arrow = ARROWS[column.direction]
     name, bracket, suffix = column.title.partition(" [")
-    name = f"{name} {ARROWS[column.direction]}".rstrip()
-    if not bracket:
-        return Text(name.replace(" (", "\n(", 1))
-    if layout.intervals == "beside":
-        return Text(f"{name}\n[{suffix}")
-    lines = [""]
-    for part in f"[{suffix}".split("-"):
+    name, parenthesis, remark = name.partition(" (")
+    lines = [f"{name} {arrow}".rstrip()] if layout.intervals == "beside" or len(name) < 6 else [name, arrow]
+    below = f"[{suffix}" * bool(bracket) + f"({remark}" * bool(parenthesis)
+    if layout.intervals == "beside" or not bracket:
+        return Text("\n".join([*lines, below] if below else lines))
+    lines.append("")
+    for part in below.split("-"):
         if lines[-1] and len(lines[-1]) + len(part) > 10:
             lines.append("")
         lines[-1] += f"{part}-"
-    return Text("\n".join([name, *lines]).removesuffix("-"))
+    return Text("\n".join(lines).removesuffix("-"))
 
 
 def _score(row: Row, column: Column, decimals: int, layout: Layout) -> Text:
     number = score(row.scores.get(column.key), decimals)
     cell = Text(f"{number.mark}{number.mean}")
     if layout.intervals != "none" and number.interval:
-        cell.append(" " if layout.intervals == "beside" else "\n")
-        cell.append(number.interval, style="dim")
+        beside = layout.intervals == "beside"
+        tight = number.interval.replace(", ", ",").replace("± ", "±")
+        cell.append(f" {number.interval}" if beside else f"\n{tight}", style="dim")
     return cell
 
 
@@ -107,20 +110,3 @@ def _left_away(board: Leaderboard, layout: Layout) -> list[str]:
     if not names:
         return []
     return [f"Not shown for want of width: {', '.join(names)}. All is in --format csv, md and json."]
-
-
-def table_of(rows: list[list[str]], header: list[str] | None, styles: list[str] | None = None) -> Table:
-    """A plain table of text, without a header where there is none; the last column wraps."""
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0), show_header=header is not None)
-    width = len(header or rows[0])
-    for index in range(width):
-        last = index == width - 1
-        table.add_column(escape(header[index]) if header else "", overflow="fold", no_wrap=not last)
-    for index, row in enumerate(rows):
-        table.add_row(*map(Text, row), style=styles[index] if styles else "")
-    return table
-
-
-def console() -> Console:
-    """The console on stdout: no markup read from text, no colours where NO_COLOR is set or stdout is no terminal."""
-    return Console(markup=False, highlight=False, emoji=False, soft_wrap=False)

@@ -11,6 +11,7 @@ from typing import Any
 from genbench.leaderboard import Leaderboard, Row, as_dicts
 from genbench.report import legend
 from genbench.report.numbers import ARROWS, COST_TITLES, MISSING, cost, decimals_of, score
+from genbench.report.printable import printable
 
 ANCHOR = "†"
 
@@ -38,7 +39,7 @@ def latex(board: Leaderboard) -> str:
     titles = [escape_latex(column.title) + arrows[column.direction] for column in board.columns]
     header = ["Model", "Seeds", *titles, *map(escape_latex, COST_TITLES.values())]
     notes = [legend.title(board), *legend.problems(board), *legend.explanations(board), *legend.omissions(board)]
-    lines = [f"% {' '.join(line.split())}" for line in notes]
+    lines = [f"% {printable(line)}" for line in notes]
     lines += ["% needs \\usepackage{booktabs}", rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}", r"\toprule"]
     lines += [" & ".join(header) + r" \\", r"\midrule"]
     decimals = decimals_of(board)
@@ -119,7 +120,7 @@ def _latex_score(row: Row, key: str, decimals: int) -> str:
 
 def escape_markdown(text: str) -> str:
     """``text`` as literal text inside a Markdown table or list."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", _one_line(text))
+    return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", printable(text))
 
 
 LATEX = {
@@ -131,16 +132,13 @@ LATEX = {
 
 def escape_latex(text: str) -> str:
     """``text`` as literal text in LaTeX. A ``[`` after ``\\\\`` would be read as its argument, hence the braces."""
-    escaped = "".join(LATEX.get(character, character) for character in _one_line(text))
+    escaped = "".join(LATEX.get(character, character) for character in printable(text))
     return "{}" + escaped if escaped.startswith("[") else escaped
 
 
 def escape_csv(value: object) -> object:
-    """Text that begins like a formula gets a leading apostrophe; numbers stay as they are."""
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
-        return f"'{value}"
-    return value
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    """Text on one line, with an apostrophe before it where it begins like a formula; numbers stay as they are."""
+    if not isinstance(value, str):
+        return value
+    line = printable(value)
+    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line

@@ -14,10 +14,9 @@ class PixelCNNConfig:
         channels: features of each stack; rounded up to a multiple of the image's channels.
         blocks: gated blocks.
         hidden: features of the output's hidden layer; rounded up likewise.
-        lr: learning rate at its height, after the warm-up.
-        warmup: share of the budget over which the rate rises from 0; from there it falls to 0 along a cosine.
-        weight_decay: decoupled from the gradient (AdamW), on the weights of convolutions only.
-        clip: largest norm of the gradient.
+        lr: learning rate at its height; AdamW, warmed up and then lowered along a cosine.
+        weight_decay: decoupled from the gradient, on the weights of convolutions only.
+        clip: largest norm of the gradient of the loss per dimension.
         ema_half_life: of the weights' average, as a share of the images seen so far.
     """
 
@@ -26,7 +25,6 @@ class PixelCNNConfig:
     blocks: int = 4
     hidden: int = 64
     lr: float = 4e-3
-    warmup: float = 0.03
     weight_decay: float = 0.01
     clip: float = 1.0
     ema_half_life: float = 0.05

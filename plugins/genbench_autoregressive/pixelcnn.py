@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,9 +11,9 @@ from torch import Tensor, nn
 from genbench import Batch, DataSpec
 from genbench_autoregressive.config import PixelCNNConfig
 from genbench_autoregressive.layers import CausalNet, RowCache
+from genbench_blocks.descent import Descent
 from genbench_blocks.ema import EMA
 from genbench_blocks.likelihoods import Categorical
-from genbench_blocks.optim import load_optimizer_state, optimizer_state
 
 EVAL_BYTES = 1 << 28
 """Logits held at once by ``log_prob``; more examples are taken in turn."""
@@ -33,23 +32,11 @@ class PixelCNN:
         self.output = Categorical(data.levels)
         self.net = CausalNet(data.shape, data.levels, channels, config.blocks, hidden).to(device)
         self.ema = EMA(self.net, rampup=config.ema_half_life)
-        matrices = [p for p in self.net.parameters() if p.dim() == 4]
-        others = [p for p in self.net.parameters() if p.dim() != 4]
-        self.optimizer = torch.optim.AdamW(
-            [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}],
-            lr=config.lr,
-            betas=(0.9, 0.99),
-            fused=True,
-        )
+        self.descent = Descent(self.net, config.lr, config.weight_decay, config.clip)
 
     def train_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.lr * schedule(progress, self.config.warmup)
         nats = -self._log_prob(self.net, batch.x).mean()
-        self.optimizer.zero_grad(set_to_none=True)
-        (nats / self.data.dims).backward()  # per dimension: the clipping is then the same for images of all sizes
-        nn.utils.clip_grad_norm_(self.net.parameters(), self.config.clip)
-        self.optimizer.step()
+        self.descent.step(nats / self.data.dims, progress)
         self.ema.update(self.net, len(batch.x))
         return {"nats": nats.detach()}
 
@@ -80,17 +67,10 @@ class PixelCNN:
         return {
             "net": dict(self.net.state_dict()),
             "ema": self.ema.state_dict(),
-            "optimizer": optimizer_state(self.optimizer),
+            "optimizer": self.descent.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.net.load_state_dict(state["net"])
         self.ema.load_state_dict(state["ema"])
-        load_optimizer_state(self.optimizer, state["optimizer"])
-
-
-def schedule(progress: float, warmup: float) -> float:
-    """A factor in (0, 1]: rises linearly over the first ``warmup`` of the budget, then falls along half a cosine."""
-    if progress < warmup:
-        return max(progress, 1e-3) / warmup
-    return 0.5 * (1.0 + math.cos(math.pi * (progress - warmup) / (1.0 - warmup)))
+        self.descent.load_state_dict(state["optimizer"])

@@ -52,8 +52,8 @@ def check_exact_log_probs_do_not_depend_on_the_batch(subject: Subject) -> str | 
     gap = (together - alone).abs() / together.abs().clamp(min=1.0)
     if float(gap.max()) > 1e-4:
         raise Broken(
-            f"alone and in a batch of {len(x)} an example's log_prob differs by a share of {float(gap.max()):.3g}; is a "
-            "BatchNorm in training mode?"
+            f"alone and in a batch of {len(x)} an example's log_prob differs by a share of {float(gap.max()):.3g}; "
+            "is a BatchNorm in training mode?"
         )
     return None
 

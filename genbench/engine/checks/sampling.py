@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from genbench.engine import rng
 from genbench.engine.checks.subject import Broken, Check, Subject, differing, flat_state
 from genbench.errors import InvalidOutput
 
@@ -72,7 +73,7 @@ def check_labels_are_heard(subject: Subject) -> str | None:
     model = subject.trained()
     drawn = []
     for label in (0, subject.data.classes - 1):
-        torch.manual_seed(0)
+        rng.seed_globals(subject.job.seed, "sample")
         drawn.append(model.sample(16, torch.full((16,), label, device=subject.device)))
     if torch.equal(*drawn):
         raise Broken("samples for the first and the last class are the same; are labels used in sample?")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import random
-
-import numpy as np
 import torch
 
+from genbench.engine import rng
 from genbench.engine.checks.subject import Broken, Check, Subject, differing, flat_state
 from genbench.engine.parameters import count_parameters
 from genbench.errors import InvalidOutput
@@ -115,9 +113,7 @@ def check_training_depends_on_the_core_seed_alone(subject: Subject) -> str | Non
     states = []
     for disturbance in (1, 2):
         # What the generators hold beforehand must not matter, since the core seeds them for each step.
-        torch.manual_seed(disturbance)
-        random.seed(disturbance)
-        np.random.seed(disturbance)
+        rng.seed_globals(disturbance, "train", "disturbance")
         model = subject.fresh()
         subject.train(model)
         states.append(flat_state(model))

@@ -82,9 +82,9 @@ def extract(evaluator: Evaluator, x: NDArray[np.uint8], batch_size: int | None =
     parts: list[tuple[torch.Tensor, torch.Tensor]] = []
     for start in range(0, len(x), size):
         chunk = x[start : start + size]
-        batch = torch.zeros(size, *spec.shape, dtype=torch.uint8)
-        batch[: len(chunk)] = torch.from_numpy(chunk)
-        features, logits = evaluator.extractor(batch)
+        batch = np.zeros((size, *spec.shape), dtype=np.uint8)
+        batch[: len(chunk)] = chunk
+        features, logits = evaluator.extractor(torch.from_numpy(batch))
         parts.append((features[: len(chunk)], logits[: len(chunk)]))
     features, logits = (torch.cat(column) for column in zip(*parts, strict=True))
     _check_layer(spec, spec.features, features, (len(x), spec.dims))

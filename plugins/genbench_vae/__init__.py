@@ -1,0 +1,44 @@
+"""Autoencoders: ``vae`` with a likelihood, and ``ae-gmm``, which shows how far one comes without variational terms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from genbench import DataSpec, ModelSpec, hookimpl
+from genbench_vae.config import AEGMMConfig, VAEConfig
+
+LARGEST = 64
+
+
+def small_images(data: DataSpec) -> str | None:
+    if not data.is_image:
+        return f"is made for images (C, H, W), not for examples of shape {data.shape}"
+    if max(data.shape[1:]) > LARGEST:
+        return f"is made for images of sides up to {LARGEST}, not {data.shape[1]}x{data.shape[2]}"
+    return None
+
+
+@hookimpl
+def register_models() -> Sequence[ModelSpec]:
+    return [
+        ModelSpec(
+            name="vae",
+            factory="genbench_vae.vae:VAE",
+            config=VAEConfig,
+            summary="Convolutional VAE with discrete pixels and a learnt mixture prior",
+            reference="Kingma and Welling, Auto-Encoding Variational Bayes, 2014, arXiv:1312.6114; "
+            "the prior of Tomczak and Welling, VAE with a VampPrior, 2018, arXiv:1705.07120",
+            likelihood="importance",
+            supports=small_images,
+            code=("genbench_blocks",),
+        ),
+        ModelSpec(
+            name="ae-gmm",
+            factory="genbench_vae.ae_gmm:AutoencoderMixture",
+            config=AEGMMConfig,
+            summary="Deterministic autoencoder, a Gaussian mixture fitted on its codes",
+            reference="Ghosh et al., From Variational to Deterministic Autoencoders, 2020, arXiv:1903.12436",
+            supports=small_images,
+            code=("genbench_blocks",),
+        ),
+    ]

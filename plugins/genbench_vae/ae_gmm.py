@@ -1,0 +1,138 @@
+"""``ae-gmm``: a deterministic autoencoder whose codes get a Gaussian mixture after training.
+
+Ghosh et al. 2020, From Variational to Deterministic Autoencoders (arXiv:1903.12436): with a smooth decoder, a density
+fitted to the codes afterwards samples as well as a VAE. Here smoothness comes from a penalty on the codes and weight
+decay, their RAE-L2.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from genbench import Batch, DataSpec
+from genbench_blocks.descent import Descent
+from genbench_blocks.ema import EMA
+from genbench_blocks.likelihoods import gumbel_like
+from genbench_vae.config import AEGMMConfig
+from genbench_vae.nets import Decoder, Encoder, initialise_last, scaled
+
+ENCODED_PER_TRAINED = 1 / 8
+"""Images encoded for the mixture, at most, for each image trained on. Encoding one costs about a sixth of training on
+one, so that this is some 2 % of what training took; the core allows 5 %."""
+CODES_PER_COMPONENT = 8
+"""Fewer codes than this for each component do not determine a full covariance at all: there are then fewer."""
+LEAST_VARIANCE = 1e-3
+"""Added to the covariances' diagonals, in units of the codes' mean variance."""
+
+
+class Networks(nn.Module):
+    """Encoder and decoder, as one module to average and to store."""
+
+    def __init__(self, config: AEGMMConfig, data: DataSpec) -> None:
+        super().__init__()
+        self.levels = data.levels
+        self.encoder = Encoder(data.shape, config.width, config.latent, config.dropout)
+        self.decoder = Decoder(data.shape, config.width, config.latent, 1, config.dropout)
+        initialise_last(self.decoder)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Codes ``[B, latent]`` of uint8 ``[B, C, H, W]``."""
+        return self.encoder(scaled(x, self.levels))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Images in about [-1, 1], float ``[B, C, H, W]``, of codes ``[B, latent]``."""
+        return self.decoder(z).squeeze(1)
+
+
+class AutoencoderMixture:
+    """Minimises squared error; samples by decoding draws from a Gaussian mixture. There is no likelihood."""
+
+    def __init__(self, config: AEGMMConfig, data: DataSpec, device: torch.device) -> None:
+        self.config, self.data, self.device = config, data, device
+        self.nets = Networks(config, data).to(device)
+        self.ema = EMA(self.nets, rampup=config.ema_half_life)
+        self.descent = Descent(self.nets, config.lr, config.weight_decay, config.clip)
+        self.mixture: dict[str, Tensor] | None = None  # logits [K], means [K, latent], factors [K, latent, latent]
+
+    def train_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        self.nets.train()
+        codes = self.nets.encode(batch.x)
+        errors = (self.nets.decode(codes) - scaled(batch.x, self.data.levels)).square().flatten(1).sum(dim=1)  # [B]
+        error, norm = errors.mean(), codes.square().sum(dim=1).mean()
+        loss = 0.5 * (error + self.config.code_penalty * norm) / self.data.dims
+        self.descent.step(loss, progress)
+        self.ema.update(self.nets, len(batch.x))
+        return {"squared_error": error.detach() / self.data.dims, "code_norm": norm.detach()}
+
+    @torch.no_grad()
+    def prepare_for_eval(self, batches: Iterator[Batch]) -> None:
+        """Fit the mixture on the codes of training images; nothing else changes.
+
+        scikit-learn's EM draws its start from NumPy's global generator, which the core has seeded.
+        """
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.mixture import GaussianMixture
+
+        codes = self._codes(batches)  # float64 [N, latent]
+        components = max(1, min(self.config.components, len(codes) // CODES_PER_COMPONENT))
+        # EM stops early rather than late: a mixture that has not converged is still a mixture.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            fitted = GaussianMixture(
+                components, reg_covar=LEAST_VARIANCE * float(codes.var(dim=0).mean()) + 1e-6, max_iter=200, n_init=1
+            ).fit(codes.numpy())
+        factors = torch.linalg.cholesky(torch.from_numpy(fitted.covariances_))
+        self.mixture = {
+            "logits": torch.from_numpy(fitted.weights_).log().to(self.device, torch.float32),
+            "means": torch.from_numpy(fitted.means_).to(self.device, torch.float32),
+            "factors": factors.to(self.device, torch.float32),
+        }
+
+    def _codes(self, batches: Iterator[Batch]) -> Tensor:
+        wanted = min(self.config.codes, int(self.ema.images * ENCODED_PER_TRAINED))
+        codes: list[Tensor] = []
+        taken = 0
+        for batch in batches:
+            codes.append(self.ema.average.encode(batch.x).cpu().double())
+            taken += len(batch.x)
+            if taken >= wanted:
+                break
+        found = torch.cat(codes)
+        # EM wants two points or more; a batch may hold a single image.
+        return found if len(found) > 1 else found.expand(2, -1)
+
+    @torch.no_grad()
+    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
+        """uint8 ``[n, C, H, W]``: decoded draws from the mixture, rounded to the nearest level.
+
+        Raises:
+            RuntimeError: if no mixture has been fitted.
+        """
+        if self.mixture is None:
+            raise RuntimeError("ae-gmm samples from a mixture that prepare_for_eval fits, and it was not called")
+        logits, means, factors = (self.mixture[name] for name in ("logits", "means", "factors"))
+        component = (logits + gumbel_like(logits.expand(n, -1).contiguous())).argmax(dim=1)  # [n]
+        noise = torch.randn(n, means.shape[1], 1, device=self.device)
+        z = means[component] + (factors[component] @ noise).squeeze(2)  # [n, latent]
+        value = (self.ema.average.decode(z) + 1.0) * (0.5 * (self.data.levels - 1))
+        return value.round().clamp(0, self.data.levels - 1).to(torch.uint8)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "nets": dict(self.nets.state_dict()),
+            "ema": self.ema.state_dict(),
+            "optimizer": self.descent.state_dict(),
+            "mixture": None if self.mixture is None else dict(self.mixture),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.nets.load_state_dict(state["nets"])
+        self.ema.load_state_dict(state["ema"])
+        self.descent.load_state_dict(state["optimizer"])
+        mixture = state["mixture"]
+        self.mixture = None if mixture is None else {name: value.to(self.device) for name, value in mixture.items()}

@@ -1,0 +1,60 @@
+"""Configurations of the autoencoders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class VAEConfig:
+    """Of ``vae``.
+
+    Attributes:
+        batch_size: images a step.
+        width: features at the finest resolution; twice as many below.
+        latent: dimensions of the latent code.
+        prior_components: Gaussians of the learnt prior; 1 for the standard normal, with nothing learnt.
+        logistics: components of a pixel's mixture, where there are too many levels for a categorical.
+        dropout: share of the encoder's and decoder's flattened features dropped in training.
+        lr: learning rate at its height; AdamW, warmed up and then lowered along a cosine.
+        weight_decay: decoupled from the gradient, on matrices only.
+        kl_warmup: share of the budget over which the weight of the KL term rises from 0 to 1.
+        clip: largest norm of the gradient of the loss per dimension.
+        ema_half_life: of the weights' average, as a share of the images seen so far.
+    """
+
+    batch_size: int = 32
+    width: int = 32
+    latent: int = 16
+    prior_components: int = 32
+    logistics: int = 5
+    dropout: float = 0.1
+    lr: float = 3e-3
+    weight_decay: float = 0.05
+    kl_warmup: float = 0.2
+    clip: float = 1.0
+    ema_half_life: float = 0.05
+
+
+@dataclass(frozen=True)
+class AEGMMConfig:
+    """Of ``ae-gmm``.
+
+    Attributes:
+        batch_size, width, latent, dropout, lr, weight_decay, clip, ema_half_life: as of :class:`VAEConfig`.
+        code_penalty: weight of half the squared norm of the code beside half the squared error of the image.
+        components: Gaussians of full covariance fitted on the codes.
+        codes: the most training images whose codes the mixture is fitted on.
+    """
+
+    batch_size: int = 32
+    width: int = 32
+    latent: int = 16
+    dropout: float = 0.0
+    lr: float = 3e-3
+    weight_decay: float = 0.05
+    code_penalty: float = 1e-3
+    components: int = 10
+    codes: int = 4096
+    clip: float = 1.0
+    ema_half_life: float = 0.05

@@ -1,0 +1,289 @@
+"""The leaderboard as text, in a terminal and as a page."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import factories
+import pytest
+from rich.console import Console
+
+from genbench.errors import GenbenchError
+from genbench.leaderboard import Leaderboard, build
+from genbench.record import Record
+from genbench.report import site, text
+from genbench.report.numbers import cost, significant
+from genbench.report.run import print_record
+from genbench.report.terminal import print_leaderboard
+from genbench.store import Loaded, Store
+
+HOSTILE = "<script>alert(1)</script> [red]x[/red] | a_b & 50% $x$ \\input{y} ~^#{} \x1b[31m"
+
+
+def records(model: str, count: int = 5, **changes: Any) -> list[Record]:
+    return [factories.record(model, seed, **changes) for seed in range(count)]
+
+
+def board_of(*groups: list[Record]) -> Leaderboard:
+    found = [record for group in groups for record in group]
+    return build(factories.benchmark(), factories.METRICS, Loaded(found, []), anchors={"noise", "train-copy"})
+
+
+@pytest.fixture
+def board() -> Leaderboard:
+    failed = [factories.record("fails", seed, status="failed", reason=HOSTILE) for seed in range(5)]
+    return board_of(
+        records("toy[ema=true,lr=0.0001,width=128]", kind="iwae", fid=1.5),
+        records("noise", fid=44.0, bits=4.087),
+        records("guess", fid=3.0, kind="estimate", bits=1.5),
+        records("half", 3),
+        failed,
+    )
+
+
+def printed(board: Leaderboard, width: int, **options: Any) -> str:
+    console = Console(width=width, file=io.StringIO(), markup=False, highlight=False, **options)
+    print_leaderboard(board, console)
+    output = console.file
+    assert isinstance(output, io.StringIO)
+    return output.getvalue()
+
+
+@pytest.mark.parametrize("width", [48, 60, 80, 100, 120, 160, 200])
+def test_the_terminal_table_fits_and_no_number_is_cut(board: Leaderboard, width: int) -> None:
+    output = printed(board, width)
+    assert all(len(line.rstrip()) <= width for line in output.splitlines())
+    assert "…" not in output
+    for number in ("1.50", "44.00", "3.00"):
+        assert number in output
+
+
+def test_cost_columns_go_last_first_and_it_is_said(board: Leaderboard) -> None:
+    assert "Not shown" not in printed(board, 200)
+    hidden = [re.search(r"Not shown for want of width: (.*?)\. All", " ".join(printed(board, width).split()))
+              for width in (130, 110, 80)]  # fmt: skip
+    names = [match.group(1).split(", ") if match else [] for match in hidden]
+    assert names[0][-1] == "Peak MiB"
+    assert names[0] == names[1][-len(names[0]) :]
+    assert names[2][-5:] == ["Parameters", "Train TFLOP", "Train s", "Samples/s", "Peak MiB"]
+
+
+def test_intervals_stay_at_80_columns(board: Leaderboard) -> None:
+    usual = board_of(records("class-marginals", kind="iwae"), records("noise", fid=44.0))
+    assert "[44.00,44.00]" in printed(usual, 80)
+    assert "the intervals" not in printed(usual, 80)
+
+
+def test_text_of_records_is_never_read_as_markup(board: Leaderboard) -> None:
+    output = " ".join(printed(board, 400).split())
+    assert "[red]x[/red]" in output
+    assert "toy[ema=true,lr=0.0001,width=128]" in output
+
+
+def test_control_characters_of_records_do_not_reach_the_terminal(board: Leaderboard) -> None:
+    assert "\x1b" not in printed(board, 200)
+
+
+def test_no_color_is_kept_to(board: Leaderboard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[31m" not in printed(board, 200, force_terminal=True)
+    monkeypatch.delenv("NO_COLOR")
+    assert "\x1b[31m" in printed(board, 200, force_terminal=True)
+
+
+@pytest.mark.parametrize("make", [lambda board: printed(board, 200), text.markdown, text.latex])
+def test_every_format_tells_kinds_anchors_and_failures_apart(make: Any, board: Leaderboard) -> None:
+    output = make(board)
+    assert re.search(r"(<=|\$\\leq\$) \$?2\.02", output)
+    assert re.search(r"(~|\$\\sim\$) \$?1\.50", output)
+    assert re.search(r"(?<!<= )(?<!\\leq\$ )\$?4\.09", output)
+    assert "†" in output or r"$^\dagger$" in output
+    assert "3/5" in output
+    assert "0/5" in output
+
+
+def test_json_and_csv_carry_the_kind_of_likelihood(board: Leaderboard) -> None:
+    document = {row["model"]: row for row in text.document(board)["rows"]}
+    assert document["noise"]["scores"]["bits_per_dim"]["kind"] == "exact"
+    assert document["toy[ema=true,lr=0.0001,width=128]"]["scores"]["bits_per_dim"]["kind"] == "iwae"
+    assert document["guess"]["scores"]["bits_per_dim_estimate"]["kind"] == "estimate"
+    rows = {row["model"]: row for row in csv.DictReader(io.StringIO(text.comma_separated(board)))}
+    assert rows["noise"]["bits_per_dim_kind"] == "exact"
+    assert rows["guess"]["bits_per_dim"] == ""
+
+
+def test_json_is_json_and_has_the_value_of_each_seed(board: Leaderboard) -> None:
+    document = json.loads(json.dumps(text.document(board), allow_nan=False))
+    (half,) = [row for row in document["rows"] if row["model"] == "half"]
+    assert half["scores"]["fid"]["values"] == {"0": 2.0, "1": 2.1, "2": 2.2}
+    assert half["scores"]["fid"]["low"] is None
+    assert half["missing"] == [3, 4]
+
+
+def test_csv_reads_back_unrounded(board: Leaderboard) -> None:
+    rows = {row["model"]: row for row in csv.DictReader(io.StringIO(text.comma_separated(board)))}
+    (half,) = [row for row in board.rows if row.model == "half"]
+    assert float(rows["half"]["fid"]) == half.scores["fid"].estimate.mean
+    assert len(rows) == 5
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_csv_text_is_no_formula(start: str) -> None:
+    output = text.comma_separated(board_of(records(f"{start}1+1")))
+    (row,) = csv.DictReader(io.StringIO(output, newline=""))
+    assert row["model"] == f"'{start}1+1".replace("'\t", "").replace("'\r", "")
+
+
+def test_markdown_has_the_same_number_of_cells_in_each_line_whatever_the_names() -> None:
+    output = text.markdown(board_of(records("a|b\n| c"), records("toy")))
+    lines = [line for line in output.splitlines() if line.startswith("|")]
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
+    assert len(lines) == 4
+
+
+def test_markdown_text_is_literal() -> None:
+    assert text.escape_markdown("*a* _b_ [c](d) <i> `e` \\ |") == r"\*a\* \_b\_ \[c\](d) \<i\> \`e\` \\ \|"
+
+
+def test_latex_specials_are_escaped() -> None:
+    escaped = text.escape_latex("a_b & 50% $x$ #1 {y} ~ ^ \\input")
+    assert escaped == (
+        r"a\_b \& 50\% \$x\$ \#1 \{y\} \textasciitilde{} \textasciicircum{} \textbackslash{}input"
+    )  # fmt: skip
+
+
+def test_a_newline_in_a_name_does_not_leave_the_latex_comment_or_row() -> None:
+    failed = [factories.record("a\n\\evil", seed, status="failed", reason="b\n\\evil") for seed in range(5)]
+    assert all(not line.startswith("\\evil") for line in text.latex(board_of(failed)).splitlines())
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0, "0"), (None, "-"), (1234, "1234"), (12345, "12.3 k"), (1234567, "1.23 M"), (0.95, "0.950"), (2.5e9, "2.50 G")],
+)
+def test_costs_have_three_digits(value: float | None, shown: str) -> None:
+    assert cost(value) == shown
+
+
+def test_significant_digits_never_cut_the_whole_part() -> None:
+    assert [significant(value) for value in (98765.4, 0.001234, -1.5)] == ["98765", "0.00123", "-1.50"]
+
+
+class Page(HTMLParser):
+    """Collects tags and text of a page."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path / "results")
+    for seed in range(5):
+        factories.commit(store, factories.record("toy", seed), samples=factories.png(shade=seed))
+        factories.commit(store, factories.record("train-copy", seed, fid=0.1), samples=factories.png(shade=100 + seed))
+        factories.commit(store, factories.record("<b>x</b>", seed, status="failed", reason=HOSTILE))
+    return store
+
+
+def published(store: Store, target: Path) -> tuple[Page, list[str]]:
+    board = build(factories.benchmark(), factories.METRICS, store.load("tiny"), anchors={"train-copy"})
+    problems = site.write(board, store, target)
+    return Page((target / "index.html").read_text()), problems
+
+
+def test_the_page_has_the_table_and_a_grid_of_each_model_that_ran(store: Store, tmp_path: Path) -> None:
+    page, problems = published(store, tmp_path / "site")
+    assert problems == []
+    images = [attrs["src"] for tag, attrs in page.tags if tag == "img"]
+    assert images == ["samples/train-copy.png", "samples/toy.png"]
+    assert (tmp_path / "site/samples/toy.png").read_bytes() == factories.png(shade=0)
+    for name in ("toy", "train-copy", "FID", "0/5", "Real data", factories.benchmark().digest, "A CPU", "CC0"):
+        assert name in page.text
+
+
+def test_nothing_on_the_page_comes_from_elsewhere_or_is_inline(store: Store, tmp_path: Path) -> None:
+    page, _ = published(store, tmp_path / "site")
+    references = [attrs.get(key) for _, attrs in page.tags for key in ("src", "href") if key in attrs]
+    assert len(references) > 8
+    for reference in references:
+        assert reference is not None
+        assert reference.startswith("#") or (tmp_path / "site" / reference).is_file()
+    assert all(attrs.get("src") for tag, attrs in page.tags if tag == "script")
+    assert not [tag for tag, attrs in page.tags if tag == "style" or "style" in attrs]
+    assert not [key for _, attrs in page.tags for key in attrs if key.startswith("on")]
+    (policy,) = [attrs["content"] for tag, attrs in page.tags if attrs.get("http-equiv") == "Content-Security-Policy"]
+    assert policy is not None
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+
+
+def test_text_of_records_is_escaped_on_the_page(store: Store, tmp_path: Path) -> None:
+    page, _ = published(store, tmp_path / "site")
+    assert "<script>alert(1)</script>" in page.text
+    assert "<b>x</b>" in page.text
+    assert [tag for tag, attrs in page.tags if tag == "b"] == []
+
+
+def test_a_picture_that_is_not_the_records_is_not_shown(store: Store, tmp_path: Path) -> None:
+    (store.root / "tiny/toy/seed-0/samples.png").write_bytes(factories.png(shade=9))
+    (store.root / "tiny/train-copy/seed-0/samples.png").unlink()
+    (store.root / "tiny/train-copy/seed-0/samples.png").symlink_to("/etc/hostname")
+    page, problems = published(store, tmp_path / "site")
+    assert [tag for tag, _ in page.tags if tag == "img"] == []
+    assert len(problems) == 2
+    assert any("hash" in problem for problem in problems)
+
+
+def test_publishing_again_replaces_what_was_published(store: Store, tmp_path: Path) -> None:
+    published(store, tmp_path / "site")
+    (tmp_path / "site/samples/gone.png").write_bytes(b"")
+    first = {path.name for path in (tmp_path / "site").rglob("*") if path.name != "gone.png"}
+    published(store, tmp_path / "site")
+    assert {path.name for path in (tmp_path / "site").rglob("*")} == first
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(store: Store, tmp_path: Path) -> None:
+    target = tmp_path / "home"
+    target.mkdir()
+    (target / "index.html").write_text("mine")
+    with pytest.raises(GenbenchError, match="not empty and was not written by"):
+        published(store, target)
+    assert [path.name for path in target.iterdir()] == ["index.html"]
+
+
+def test_what_to_type_to_reproduce_is_quoted_for_a_shell(store: Store, tmp_path: Path) -> None:
+    page, _ = published(store, tmp_path / "site")
+    assert "genbench run train-copy toy '<b>x</b>' -b tiny" in page.text
+
+
+def shown(record: Record) -> str:
+    console = Console(width=100, file=io.StringIO(), markup=False, highlight=False)
+    print_record(record, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_a_record_is_shown_with_scores_costs_and_where_it_ran() -> None:
+    output = shown(factories.record(kind="iwae"))
+    for part in ("tiny/toy/seed-0", "<= 2.0000", "992 of 1,000", "0.95 TFLOP of 1 TFLOP", "300 MiB", "A CPU", "0.010"):
+        assert part in output
+
+
+def test_a_failed_record_is_shown_with_its_reason() -> None:
+    assert "diverged: nan at step 3" in shown(factories.record(status="diverged", reason="nan at step 3"))
