@@ -80,8 +80,11 @@ def main() -> None:
             ratios.append(clocked / alone)
         ratios, bares = ratios[1:], bares[1:]  # the first round warms up
         ratio, step = statistics.median(ratios), statistics.median(bares) * 1e3
-        print(f"{name:20} {step:12.2f} {step * ratio:9.2f} {ratio:7.3f}   {min(ratios):.3f} - {max(ratios):.3f}      "
-              f"{statistics.median(offs):.2f} s", flush=True)
+        print(
+            f"{name:20} {step:12.2f} {step * ratio:9.2f} {ratio:7.3f}   {min(ratios):.3f} - {max(ratios):.3f}      "
+            f"{statistics.median(offs):.2f} s",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Data sets: content hash, splits, and the copy on disk."""
 
 import dataclasses
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -60,10 +59,9 @@ def folder(tmp_path: Path, importable: None) -> Path:
 
 
 @pytest.fixture
-def importable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     """The loader ``test_data:toy`` resolves, however pytest imported this file."""
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    yield
 
 
 @each_dataset

@@ -116,7 +116,7 @@ def test_sorting_by_a_score_that_rises_puts_the_highest_first_and_the_lacking_la
 
 
 def test_an_unknown_score_to_sort_by_is_refused_and_the_nearest_named() -> None:
-    with pytest.raises(SpecError, match="did you mean 'fid'?"):
+    with pytest.raises(SpecError, match=r"did you mean 'fid'\?"):
         table(cell(), sort="fidd")
 
 
@@ -143,11 +143,11 @@ def test_costs_are_means_over_the_seeds_that_are_ok() -> None:
         factories.record(seed=seed, cost={"train_seconds": float(seed), "peak_memory": 3 << 20}) for seed in range(4)
     ]
     records.append(factories.record(seed=4, status="failed", cost={"train_seconds": 1e9}))
-    costs = row(table(records), "toy").costs
-    assert costs["train_seconds"] == 1.5
-    assert costs["peak_memory_mib"] == 3
-    assert costs["train_tflop"] == pytest.approx(0.95)
-    assert costs["parameters"] is None
+    means = row(table(records), "toy").costs
+    assert means["train_seconds"] == 1.5
+    assert means["peak_memory_mib"] == 3
+    assert means["train_tflop"] == pytest.approx(0.95)
+    assert means["parameters"] is None
 
 
 def test_records_that_do_not_belong_are_left_out_with_the_reason() -> None:

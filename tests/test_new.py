@@ -19,7 +19,7 @@ from genbench.cli.new import TEMPLATE, command, next_commands, package_of
 from genbench.errors import GenbenchError, SpecError
 
 MODEL = "template-probe"
-SOURCES = shutil.ignore_patterns(".*_cache", ".git", ".venv", "tests", "build", "dist", "*.egg-info", "results", "site")
+SOURCES = shutil.ignore_patterns(".*_cache", ".git", ".venv", "__pycache__", "build", "dist", "*.egg-info", "results")
 
 
 def new(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -91,7 +91,8 @@ def test_the_project_is_clean_for_ruff(project):
         pytest.skip("ruff is not installed")
     for action in (["check"], ["format", "--check"]):
         done = subprocess.run(
-            [ruff, *action, "--no-cache", "--isolated", "--line-length", "120", str(project)],
+            [ruff, *action, "--no-cache", "--isolated", "--line-length", "120", "."],
+            cwd=project,  # where ruff looks for what is first-party
             capture_output=True,
             text=True,
             check=False,

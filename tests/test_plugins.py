@@ -30,6 +30,15 @@ def register_models():
     return [ModelSpec({name!r}, "nowhere:Model", Config, "A model")]
 """
 
+COMMAND = """
+import click
+from genbench import hookimpl
+
+@hookimpl
+def register_commands():
+    return [{}]
+"""
+
 GOOD = MODELS.format(name="good")
 
 BROKEN = {
@@ -44,7 +53,7 @@ BROKEN = {
     "a hook with an argument too many": (GOOD.replace("register_models()", "register_models(device)"), "device"),
     "no hook": ("def register_models(): return []", "implements no hook"),
     "a call that fails": (GOOD.replace("[ModelSpec(", "[tuple("), "TypeError"),
-    "a list of names": (GOOD.split("    return [")[0] + "    return ['good']\n", "registers 'good', which is no ModelSpec"),
+    "a list of names": (GOOD.split("    return [")[0] + "    return ['good']\n", "'good', which is no ModelSpec"),
     "a number": (GOOD.split("    return [")[0] + "    return 3\n", "TypeError"),
     "an exception in a hook": (GOOD.replace("return [", "raise RuntimeError('not today'); return ["), "not today"),
     "an exit in a hook": (GOOD.replace("return [", "raise SystemExit(4); return ["), "SystemExit"),
@@ -65,11 +74,11 @@ BROKEN = {
         "no .toml file",
     ),
     "a command that is none": (
-        "from genbench import hookimpl\n@hookimpl\ndef register_commands(): return [print]",
+        COMMAND.format("print"),
         "click.Command",
     ),
     "a command of genbench's own": (
-        "import click\nfrom genbench import hookimpl\n@hookimpl\ndef register_commands(): return [click.Command('run')]",
+        COMMAND.format("click.Command('run')"),
         "'run', which is one of genbench's own",
     ),
 }  # fmt: skip
@@ -146,7 +155,7 @@ def test_a_keyboard_interrupt_while_loading_ends_the_program(write: Write) -> No
 
 def test_an_unknown_name_is_answered_with_the_nearest(write: Write) -> None:
     registry = discover([write(GOOD)])
-    with pytest.raises(GenbenchError, match="unknown model 'goood'; did you mean 'good'?"):
+    with pytest.raises(GenbenchError, match=r"unknown model 'goood'; did you mean 'good'\?"):
         registry.find("models", "goood")
 
 

@@ -187,5 +187,5 @@ def test_an_evaluator_of_other_data_is_refused(tmp_path: Path, monkeypatch: pyte
 def test_an_unknown_benchmark_and_a_missing_file_are_told_apart() -> None:
     with pytest.raises(GenbenchError, match="unknown benchmark 'tiny'; known: none"):
         load_benchmark(factories.registry(), "tiny")
-    with pytest.raises(BenchmarkError, match="nowhere/tiny.toml: cannot be read: No such file"):
+    with pytest.raises(BenchmarkError, match=r"nowhere/tiny\.toml: cannot be read: No such file"):
         load_benchmark(factories.registry(), "nowhere/tiny.toml")

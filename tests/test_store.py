@@ -256,7 +256,8 @@ def test_an_unreadable_record_is_set_aside_when_its_run_is_wanted(store: Store) 
     path.write_text("{")
     assert store.read(KEY) is None
     assert not path.exists()
-    assert [name for name in files(store.root) if name.endswith("record.json")][0].startswith(".quarantine/tiny/toy/")
+    (kept,) = [name for name in files(store.root) if name.endswith("record.json")]
+    assert kept.startswith(".quarantine/tiny/toy/")
 
 
 def test_a_huge_record_is_refused_unread(store: Store) -> None:

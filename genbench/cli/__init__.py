@@ -138,7 +138,8 @@ def main(args: Sequence[str] | None = None) -> int:
     Args:
         args: the arguments, by default those of the process.
     """
-    for stream in (sys.stdout, sys.stderr):
+    stdout = sys.stdout
+    for stream in (stdout, sys.stderr):
         # A terminal that can't show an arrow gets a question mark, not a traceback.
         with contextlib.suppress(AttributeError, ValueError, OSError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
@@ -154,8 +155,11 @@ def main(args: Sequence[str] | None = None) -> int:
     except GenbenchError as error:
         click.echo(f"Error: {error}", err=True)
         return error.exit_code
-    except BrokenPipeError:
-        # The reader has gone (`genbench table | head`); nothing more can be said, also not at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (BrokenPipeError, SystemExit) as error:
+        # The reader has gone (`genbench table | head`). Click then muffles stdout and ends with 1, which here means
+        # that a run is not ok. Nothing more can be said, also not when the interpreter flushes stdout at exit.
+        if not isinstance(error, BrokenPipeError) and sys.stdout is stdout:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
         return 141
     return status if type(status) is int else 0

@@ -108,9 +108,8 @@ def write(directory: Path, answers: dict[str, str]) -> None:
 
 def next_commands(directory: Path, model: str) -> list[str]:
     """The three commands that bring the new model into a table, with paths to programs that are not on PATH."""
-    # pip takes a bare name for a project of the index.
-    path = directory if directory.is_absolute() else Path(".") / directory
-    target = str(path) if directory.is_absolute() or path.parts[:1] == ("..",) else f"./{path}"
+    # Without the dot pip might take a bare name for a project of the index.
+    target = str(directory) if directory.is_absolute() else f"./{directory}"
     return [
         f"{_program('pip')} install -e {shlex.quote(target)}",
         f"{_program('genbench')} check {model}",

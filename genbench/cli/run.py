@@ -161,7 +161,7 @@ def _execute(
                 "record moves to .superseded",
                 err=True,
             )
-    with Launcher(benchmark.budget.threads) as launcher:
+    with Launcher(benchmark.budget.threads, scoring=True) as launcher:
         context = make_context(registry, benchmark, store, launcher)
         executor = LocalExecutor(launcher, jobs or default_jobs(benchmark.budget.threads))
         with _signals(executor) as received, live_view(registry, todo, kept, executor.jobs) as observer:

@@ -29,14 +29,20 @@ from genbench.job import job_adapter
 
 PRELOAD = ("torch", "genbench.engine.worker", "genbench.engine.train", "genbench.engine.evaluate")
 PRELOAD_TO_SCORE = ("genbench.engine.score", "torch_fidelity.feature_extractor_base", "PIL.PngImagePlugin")
-"""Imported before the first scoring process is forked: torch-fidelity brings torchvision, and that the compiler."""
+"""Imported too where runs will be scored: torch-fidelity brings torchvision, and that the compiler."""
 PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Serve on the socket whose descriptor is the first argument."""
-    _preload(PRELOAD)
+    """Serve on the socket whose descriptor is the first argument; the second is ``scoring`` or ``no-scoring``.
+
+    Everything is imported before the first request: while the server is busy nobody hears of a child's end.
+    """
+    for module in PRELOAD + (PRELOAD_TO_SCORE if sys.argv[2] == "scoring" else ()):
+        importlib.import_module(module)
     job_adapter()
+    gc.collect()
+    gc.freeze()  # children then share these objects' pages
     with socket.socket(fileno=int(sys.argv[1])) as channel:
         Server(channel).serve()
 
@@ -83,8 +89,6 @@ class Server:
         return bool(received)
 
     def _start(self, request: dict[str, Any]) -> None:
-        if request.get("stage") == "score":
-            _preload(PRELOAD_TO_SCORE)
         process = os.fork()
         if process == 0:
             self._become_worker(request)
@@ -131,15 +135,6 @@ class Server:
         # The harness may have died: then the next read sees the end of the stream.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._channel.sendall(json.dumps(message).encode() + b"\n")
-
-
-def _preload(modules: tuple[str, ...]) -> None:
-    if all(module in sys.modules for module in modules):
-        return
-    for module in modules:
-        importlib.import_module(module)
-    gc.collect()
-    gc.freeze()  # children then share these objects' pages
 
 
 def _redirect(log: str) -> None:

@@ -48,9 +48,10 @@ class Launcher:
 
     Args:
         threads: CPU threads a process.
+        scoring: whether runs will be scored, which wants more imported.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, scoring: bool = False) -> None:
         ours, theirs = socket.socketpair()
         self._channel = ours
         self._children: dict[int, Child] = {}
@@ -60,7 +61,14 @@ class Launcher:
         with theirs:
             self._server = subprocess.Popen(
                 # -P: the current folder is the user's and must not shadow modules.
-                [sys.executable, "-P", "-m", "genbench.engine.forkserver", str(theirs.fileno())],
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "genbench.engine.forkserver",
+                    str(theirs.fileno()),
+                    "scoring" if scoring else "no-scoring",
+                ],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=self._errors,

@@ -70,8 +70,8 @@ def _run_stage(
     stage: Stage, job: Job, launcher: Launcher, cancelled: threading.Event, on_progress: OnProgress, outcome: Outcome
 ) -> tuple[Status, str | None]:
     request = {"stage": stage, "job": str(job.folder / JOB), "sys_path": job.sys_path}
-    deadline = time.monotonic() + job.budget.seconds + job.budget.grace
     child = launcher.start(request, job.folder / LOG, job.folder)
+    deadline = time.monotonic() + job.budget.seconds + job.budget.grace
     assert child.pid is not None
     verdict: tuple[Status, str] | None = None
     while not child.ended.wait(POLL_SECONDS):

@@ -60,6 +60,8 @@ def cost(value: float | None) -> str:
     """Three significant digits, with k, M or G from ten thousand on."""
     if value is None:
         return MISSING
+    if 0 < abs(value) < 0.001:
+        return "< 0.001"
     for limit, unit in ((1e9, " G"), (1e6, " M"), (1e4, " k")):
         if abs(value) >= limit:
             return significant(value / (1e3 if unit == " k" else limit)) + unit

@@ -91,13 +91,15 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def _value(key: str, value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, int | float):
         return str(value)
     if UNITS.get(key) == "bytes":
         return f"{value / 2**20:,.0f} MiB"
     if key in ("flops", "train_flops"):
         return f"{value / 1e12:.4g} TFLOP"
-    text = f"{value:,}" if isinstance(value, int) else (cost(value) if "per_second" in key else f"{value:.6g}")
+    text = f"{value:,}" if isinstance(value, int) else (cost(value) if "per_second" in key else f"{value:.5g}")
     return f"{text} {UNITS[key]}" if key in UNITS else text
 
 

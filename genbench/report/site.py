@@ -18,6 +18,7 @@ from genbench.leaderboard import Column, Leaderboard, Row
 from genbench.record import Record
 from genbench.report import legend, text
 from genbench.report.numbers import ARROWS, COST_TITLES, cost, decimals_of, score
+from genbench.selection import model_string
 from genbench.store import RunKey, Store, model_folder, sha256_of
 
 HERE = Path(__file__).parent
@@ -97,7 +98,7 @@ def render(board: Leaderboard, grids: list[Grid]) -> str:
         budget=benchmark.budget,
         dataset=benchmark.dataset,
         evaluator=benchmark.evaluator,
-        columns=[_column(column) for column in board.columns],
+        columns=[_column(board, column) for column in board.columns],
         cost_titles=list(COST_TITLES.values()),
         rows=[_row(board, row) for row in board.rows],
         problems=legend.problems(board),
@@ -112,7 +113,7 @@ def render(board: Leaderboard, grids: list[Grid]) -> str:
     )
 
 
-def _column(column: Column) -> dict[str, str]:
+def _column(board: Leaderboard, column: Column) -> dict[str, Any]:
     name, bracket, suffix = column.title.partition(" [")
     return {
         "title": column.title,
@@ -122,6 +123,7 @@ def _column(column: Column) -> dict[str, str]:
         "direction": column.direction,
         "summary": column.summary,
         "reference": column.reference,
+        "real": legend.real_value(board, column.key),
     }
 
 
@@ -185,7 +187,7 @@ def _models(board: Leaderboard) -> list[dict[str, Any]]:
             "name": row.model, "plugin": identity.plugin, "version": identity.version, "anchor": row.anchor,
             "reference": identity.reference, "likelihood": identity.likelihood or "none",
             "conditional": identity.conditional, "code": identity.code_sha256[:12],
-            "config": ", ".join(f"{key}={value}" for key, value in identity.config.items()),
+            "config": ", ".join(model_string("", {key: value})[1:-1] for key, value in identity.config.items()),
         })  # fmt: skip
     return models
 

@@ -193,7 +193,11 @@ class RowCache:
         ]
 
     def start_column(self, column: int) -> None:
-        """Move on to a column of the row."""
+        """Move on to a column of the row, the pixel to its left being complete."""
+        if column:
+            # Features never depend on their pixel's last channel, so theirs were final when it was drawn; only the
+            # image itself has changed since.
+            self.columns[0][..., -1:] = self.net.encode(self.x[:, :, self.row : self.row + 1, column - 1 : column])
         self.column = column
         self.columns = [F.pad(columns[..., 1:], (0, 1)) for columns in self.columns]
 

@@ -39,7 +39,7 @@ class AdversarialConfig:
     latent: int = 32
     generator_width: int = 24
     discriminator_width: int = 24
-    lr: float = 5e-4
+    lr: float = 1e-3
     beta1: float = 0.0
     beta2: float = 0.99
     lr_decay: float = 0.5

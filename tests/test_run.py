@@ -1,0 +1,233 @@
+"""`genbench run` as its users meet it: on good models, bad models and bad input."""
+
+import json
+import runpy
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from commands import ZOO, genbench, start
+
+from genbench.record import Record, stable
+from genbench.store import Store
+
+FAULTS: dict[str, str] = runpy.run_path(str(ZOO / "genbench_zoo.py"))["FAULTS"]
+"""Each model of the zoo, without its prefix, and the status that its runs must end with."""
+
+BENCHMARK = """
+name = "tiny"
+dataset = "digits"
+evaluator = "digits-cnn-v1"
+metrics = ["fid", "is", "bits_per_dim"]
+seeds = [0, 1]
+milestones = [0.5, 1.0]
+budget = {images = 800, seconds = 3.0, grace = 1.5, memory_mib = 1200, parameters = 1000000}
+samples = {n = 64, milestone_n = 32, chunk = 40}
+likelihood = {examples = 20, milestone_examples = 10, draws = 2, milestone_draws = 1, chunk = 10}
+"""
+
+
+def records(results: Path) -> dict[str, Record]:
+    loaded = Store(results).load()
+    assert not loaded.unreadable
+    return {f"{record.model.name}/{record.seed}": record for record in loaded.records}
+
+
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("benchmark") / "tiny.toml"
+    path.write_text(BENCHMARK)
+    return path
+
+
+@pytest.fixture(scope="module")
+def zoo(benchmark: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """Results and exit code of a run of every bad model beside good ones."""
+    results = tmp_path_factory.mktemp("zoo") / "results"
+    models = [f"zoo-{fault}" for fault in FAULTS]
+    done = genbench(
+        "run", *models, "marginals", "-b", benchmark, "--seeds", "0", "--results", results, python_path=(ZOO,)
+    )
+    return results, done.returncode
+
+
+@pytest.mark.parametrize(("fault", "status"), FAULTS.items())
+def test_each_fault_has_its_status_and_its_reason(zoo: tuple[Path, int], fault: str, status: str) -> None:
+    record = records(zoo[0])[f"zoo-{fault}/0"]
+    assert record.status == status, record.reason
+    assert (record.reason is None) == (status == "ok")
+
+
+def test_the_exit_code_says_that_some_run_is_not_ok(zoo: tuple[Path, int]) -> None:
+    assert zoo[1] == 1
+
+
+def test_the_traceback_of_a_plugin_is_in_its_log(zoo: tuple[Path, int]) -> None:
+    log = (zoo[0] / "tiny" / "zoo-raises" / "seed-0" / "log.txt").read_text()
+    assert "Traceback" in log
+    assert "a deliberate fault in train_step" in log
+
+
+def test_a_crash_leaves_the_fault_handlers_trace_in_its_log(zoo: tuple[Path, int]) -> None:
+    assert "Fatal Python error" in (zoo[0] / "tiny" / "zoo-segfaults" / "seed-0" / "log.txt").read_text()
+
+
+def test_a_wrong_sample_is_named_with_its_index(zoo: tuple[Path, int]) -> None:
+    assert "at index [16, 0, 3, 4] stands 17" in (records(zoo[0])["zoo-too-bright/0"].reason or "")
+
+
+def test_divergence_is_named_with_its_step(zoo: tuple[Path, int]) -> None:
+    assert "loss became nan at step 40" in (records(zoo[0])["zoo-diverges/0"].reason or "")
+
+
+def test_bad_neighbours_do_not_change_a_good_models_record(
+    zoo: tuple[Path, int], benchmark: Path, tmp_path: Path
+) -> None:
+    done = genbench(
+        "run",
+        "zoo-good",
+        "marginals",
+        "-b",
+        benchmark,
+        "--seeds",
+        "0",
+        "--results",
+        tmp_path / "results",
+        python_path=(ZOO,),
+    )
+    assert done.returncode == 0, done.stderr
+    for name, record in records(tmp_path / "results").items():
+        assert stable(record) == stable(records(zoo[0])[name])
+
+
+def test_nothing_is_left_running_or_half_done(zoo: tuple[Path, int]) -> None:
+    assert not [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if "genbench.engine.forkserver" in (process.info["cmdline"] or []) and not process.parents()
+    ]
+    assert list((zoo[0] / ".work").iterdir()) == []
+
+
+def test_a_second_call_trains_nothing_and_keeps_every_record(zoo: tuple[Path, int], benchmark: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in zoo[0].rglob("record.json")}
+    done = genbench(
+        "run", "zoo-good", "zoo-raises", "-b", benchmark, "--seeds", "0", "--results", zoo[0], python_path=(ZOO,)
+    )
+    assert "done already" in done.stderr
+    assert done.returncode == 1  # one of them failed, and still has
+    assert {path: path.stat().st_mtime_ns for path in zoo[0].rglob("record.json")} == before
+
+
+def test_failed_runs_are_done_again_on_request_and_their_attempts_kept(zoo: tuple[Path, int], benchmark: Path) -> None:
+    done = genbench(
+        "run",
+        "zoo-good",
+        "zoo-vanishes",
+        "-b",
+        benchmark,
+        "--seeds",
+        "0",
+        "--rerun",
+        "failed",
+        "--results",
+        zoo[0],
+        python_path=(ZOO,),
+    )
+    assert "1 runs to do" in done.stderr
+    assert len(records(zoo[0])["zoo-vanishes/0"].attempts) == 2
+
+
+def test_runs_of_a_changed_benchmark_are_superseded(tmp_path: Path) -> None:
+    path, results = tmp_path / "tiny.toml", tmp_path / "results"
+    path.write_text(BENCHMARK)
+    genbench("run", "noise", "-b", path, "--seeds", "0", "--results", results)
+    path.write_text(BENCHMARK.replace("n = 64", "n = 65"))
+    done = genbench("run", "noise", "-b", path, "--seeds", "0", "--results", results)
+    assert "has changed" in done.stderr
+    assert records(results)["noise/0"].scores["fid"].n == 65
+    assert len(list((results / ".superseded").rglob("record.json"))) == 1
+
+
+def test_other_budgets_and_dev_runs_stay_out_of_the_leaderboard(benchmark: Path, tmp_path: Path) -> None:
+    common = ("-b", benchmark, "--seeds", "0", "--results", tmp_path)
+    assert genbench("run", "marginals", *common, "--dev").returncode == 0
+    assert genbench("run", "marginals", *common, "--budget", "images=400").returncode == 0
+    assert genbench("table", "-b", benchmark, "--results", tmp_path).returncode == 5
+
+
+def test_interrupted_runs_are_cancelled_and_the_next_call_goes_on(tmp_path: Path) -> None:
+    path, results = tmp_path / "tiny.toml", tmp_path / "results"
+    path.write_text(BENCHMARK.replace("seconds = 3.0", "seconds = 60.0"))
+    models = ("zoo-hangs", "noise")
+    process = start("run", *models, "-b", path, "--seeds", "0", "--jobs", 1, "--results", results, python_path=(ZOO,))
+    while not list(results.glob(".work/*hangs*/progress")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert records(results)["zoo-hangs/0"].status == "cancelled"
+    assert "noise/0" not in records(results)
+    done = genbench("run", "noise", "-b", path, "--seeds", "0", "--results", results, python_path=(ZOO,))
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "hint"),
+    [
+        (("run", "markinals"), 2, "did you mean 'marginals'?"),
+        (("run", "marginals[bach_size=3]"), 2, "did you mean 'batch_size'?"),
+        (("run", "marginals[batch_size=wide]"), 2, "type int"),
+        (("run", "dcgan", "-b", "digit"), 2, "did you mean 'digits'?"),
+        (("run", "dcgan", "--seed", "0"), 2, "--seeds"),
+        (("run", "dcgan", "--seeds", "a"), 2, "0-4"),
+        (("run", "dcgan", "--seeds", "77"), 2, "77"),
+        (("run", "dcgan", "--budget", "imges=1"), 2, "did you mean 'images'?"),
+        (("run", "dcgan", "--budget", "images=-1"), 2, "images"),
+        (("runn",), 2, "did you mean 'run'?"),
+        (("run",), 5, "--all"),
+        (("run", "noise", "--results", "/dev/null/results"), 4, "--results"),
+        (("table", "--results", "nowhere"), 5, "genbench run"),
+    ],
+)
+def test_bad_input_is_answered_with_a_hint_and_an_exit_code(
+    arguments: tuple[str, ...], code: int, hint: str, tmp_path: Path
+) -> None:
+    done = genbench(*arguments, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert hint in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (("images = 800", "imges = 800"), "imges"),
+        (("images = 800", "images = 'many'"), "budget.images"),
+        (("images = 800", "images = 0"), "budget.images"),
+        (("n = 64", "n = 1"), "samples.n"),
+        (('dataset = "digits"', 'dataset = "digitz"'), "digitz"),
+        (('name = "tiny"', "name = tiny"), "TOML"),
+    ],
+)
+def test_a_bad_benchmark_file_is_refused_naming_file_and_key(
+    change: tuple[str, str], named: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(BENCHMARK.replace(*change))
+    done = genbench("run", "noise", "-b", path, "--results", tmp_path / "results")
+    assert done.returncode == 2
+    assert str(path) in done.stderr
+    assert named in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_an_unreadable_record_is_told_and_skipped(benchmark: Path, tmp_path: Path) -> None:
+    genbench("run", "noise", "marginals", "-b", benchmark, "--seeds", "0", "--results", tmp_path)
+    torn = tmp_path / "tiny" / "noise" / "seed-0" / "record.json"
+    torn.write_text(torn.read_text()[:100])
+    done = genbench("table", "-b", benchmark, "--results", tmp_path, "--format", "json")
+    assert "noise/seed-0" in done.stderr + done.stdout
+    assert "marginals" in json.dumps(json.loads(done.stdout))
