@@ -42,6 +42,7 @@ def register_evaluators() -> list[EvaluatorSpec]:
             dims=32,
             shape=(1, 8, 8),
             levels=17,
+            batch_size=100,
             summary="convolutional classifier of 8x8 digits, test accuracy 0.995, 32 features, calibrated head",
         )
     ]

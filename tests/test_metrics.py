@@ -106,6 +106,13 @@ def test_fid_of_covariances_that_do_not_commute_is_that_of_scipys_matrix_square_
     )
 
 
+@pytest.mark.parametrize("rank", [None, 40], ids=["full rank", "low rank"])
+def test_fid_in_many_dimensions_is_that_of_torch_fidelity(rank: int | None) -> None:
+    pair = gaussian(600, 300, 33, rank=rank), gaussian(500, 300, 34, rank=rank)
+    expected = fidelity_fid_of(pair)
+    assert abs(metrics.fid(material(pair)).value - expected) <= fid_tolerance(pair, expected)
+
+
 def test_fid_of_identical_sets_is_zero() -> None:
     same = gaussian(50, 20, 23)
     assert metrics.fid(material((same, same))).value == pytest.approx(0, abs=1e-9)

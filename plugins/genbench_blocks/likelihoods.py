@@ -73,7 +73,7 @@ class DiscretisedLogistics:
         """log P(x), float ``[B, *dims]``, of parameters ``[B, 3 components, *dims]`` and uint8 ``[B, *dims]``."""
         logits, means, log_scales = self._split(parameters)  # [B, components, *dims] each
         half = 1.0 / (self.levels - 1)
-        value = (2.0 * half * x - 1.0).unsqueeze(1)  # [B, 1, *dims]
+        value = (2.0 * half * x.to(parameters.dtype) - 1.0).unsqueeze(1)  # [B, 1, *dims]
         inverse_scales = torch.exp(-log_scales)
         upper = (value + half - means) * inverse_scales
         lower = (value - half - means) * inverse_scales

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 COARSEST = 2
 """Sides are halved, at least once, until the longer one is this short or after ``MOST_HALVINGS``."""
-MOST_HALVINGS = 4
-WIDEST = 4
+MOST_HALVINGS = 5
+WIDEST = 2
 """Features at a coarse resolution, as a multiple of those at the finest, at most."""
 
 

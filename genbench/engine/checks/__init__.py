@@ -6,8 +6,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import torch
+
 from genbench.engine.checks import likelihood, sampling, state, training
 from genbench.engine.checks.subject import Broken, Subject
+from genbench.engine.contract import prepare_torch
 
 CHECKS = (*training.CHECKS, *sampling.CHECKS, *likelihood.CHECKS, *state.CHECKS)
 """Every check, in the order in which a person would want to hear of them."""
@@ -35,6 +38,7 @@ class Result:
 def run_checks(subject: Subject) -> Iterator[Result]:
     """Every check on one model. A check that the model makes raise has failed; the others still run."""
     for check in CHECKS:
+        _reset(subject)
         began = time.monotonic()
         try:
             skipped = check(subject)
@@ -45,3 +49,10 @@ def run_checks(subject: Subject) -> Iterator[Result]:
             verdict, message = "failed", f"raised {type(error).__name__}: {error}"
         promise = (check.__doc__ or "").strip().splitlines()[0]
         yield Result(check.__name__.removeprefix("check_"), promise, verdict, message, time.monotonic() - began)
+
+
+def _reset(subject: Subject) -> None:
+    """What one check's model did to the process must not be the next check's starting point."""
+    prepare_torch(subject.job.budget.threads)
+    torch.set_default_dtype(torch.float32)
+    torch.set_grad_enabled(True)

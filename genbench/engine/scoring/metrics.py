@@ -30,7 +30,7 @@ from genbench.engine.scoring.features import (
     kernel_mean_within,
     neighbour_radii,
     precision_recall,
-    share_within,
+    shares_within,
     square_root_factor,
 )
 from genbench.engine.scoring.reference import Reference
@@ -82,9 +82,9 @@ class Material:
         return square_root_factor(self.features)
 
     @cached_property
-    def radii(self) -> NDArray[np.float32]:
-        """Distance of each sample to its third nearest neighbour, float32 ``[N]``."""
-        return neighbour_radii(self.features)
+    def precision_and_recall(self) -> tuple[float, float]:
+        real = self.reference.arrays
+        return shares_within(self.features, real.features, neighbour_radii(self.features), real.radii)
 
     def fingerprint(self, metric: str, **parameters: object) -> dict[str, Any]:
         """What a score of features must share with another to be compared with it."""
@@ -151,14 +151,13 @@ def inception_score_of(material: Material) -> Measured:
 
 def precision(material: Material) -> Measured:
     """The share of samples within the manifold of the held-out data."""
-    real = material.reference.arrays
-    value = share_within(material.features, real.features, real.radii)
+    value, _ = material.precision_and_recall
     return Measured(value, len(material.features), fingerprint=material.fingerprint("precision/1", k=NEIGHBOURS))
 
 
 def recall(material: Material) -> Measured:
     """The share of held-out data within the manifold of the samples."""
-    value = share_within(material.reference.arrays.features, material.features, material.radii)
+    _, value = material.precision_and_recall
     return Measured(value, len(material.features), fingerprint=material.fingerprint("recall/1", k=NEIGHBOURS))
 
 

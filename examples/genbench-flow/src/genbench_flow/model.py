@@ -46,7 +46,11 @@ class RealNVP:
         ).to(device)
         self.average = copy.deepcopy(self.flow).eval().requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
-            self.flow.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay
+            self.flow.parameters(),
+            lr=config.learning_rate,
+            betas=(0.9, 0.99),
+            weight_decay=config.weight_decay,
+            fused=True,  # of many small tensors the plain loop takes a third of the step
         )
         self.steps = 0
 

@@ -1,0 +1,30 @@
+"""Jobs for tests that call the engine in their own process."""
+
+from pathlib import Path
+
+from genbench import ModelSpec, paths
+from genbench.engine import data
+from genbench.executors.run import Context, make_job
+from genbench.job import Job
+from genbench.matrix import PlannedRun, choose, metrics_of
+from genbench.plugins import Plugin, Registered, Registry
+from genbench.selection import SelectedModel, load_benchmark, select_model
+from genbench.store import RunKey, Store
+
+
+def job_of(registry: Registry, model: str | ModelSpec, folder: Path, benchmark: str = "digits-smoke") -> Job:
+    """A job of a registered model, or of a spec made by a test, with its working folder under ``folder``."""
+    if isinstance(model, ModelSpec):
+        plugin = Plugin("test", "test", "0", __name__)
+        selected = SelectedModel(model.name, Registered(model, plugin), {})
+    else:
+        selected = select_model(registry, model)
+    chosen = load_benchmark(registry, benchmark)
+    (entry,) = choose(chosen, [selected])
+    materialised = data.materialise(chosen.dataset, paths.data_cache())
+    context = Context(
+        chosen, metrics_of(registry, chosen), Store(folder), str(materialised), str(paths.reference_cache())
+    )
+    job = make_job(PlannedRun(RunKey(chosen.folder, selected.name, 0), entry, "new", None), context)
+    job.write()
+    return job
