@@ -173,7 +173,9 @@ class RowCache:
         """``x``: uint8 ``[n, C, H, W]``; read as the walk proceeds, so the caller may fill it in on the way."""
         self.net, self.x = net, x
         n, _, _, width = x.shape
-        self.rows = [torch.zeros(n, block.vertical.in_channels, block.rows, width, device=x.device) for block in net.blocks]
+        self.rows = [
+            torch.zeros(n, block.vertical.in_channels, block.rows, width, device=x.device) for block in net.blocks
+        ]
 
     def start_row(self, row: int) -> None:
         """Compute the vertical stack of a row, given all rows above."""

@@ -17,8 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-MAX_CATEGORICAL_LEVELS = 32
-"""Up to here a logit a level is affordable and needs no assumption on the shape of the distribution."""
+MAX_CATEGORICAL_LEVELS = 8
+"""Up to here a logit a level. More levels are grey values, whose neighbours a mixture lets share their evidence: with
+17 levels and 900 training images the VAE reached 2.00 bits/dim by a mixture and 2.07 by logits."""
 
 
 class Categorical:

@@ -8,6 +8,8 @@ dense layer there costs no more than a convolution and knows where it is.
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -80,7 +82,7 @@ class Encoder(nn.Module):
         self.shape = Shape(shape, width)
         channels = [self.shape.channels, *self.shape.widths]
         stages: list[nn.Module] = []
-        for stage, (inputs, features) in enumerate(zip(channels[:-1], channels[1:], strict=True)):
+        for stage, (inputs, features) in enumerate(itertools.pairwise(channels)):
             kernel = 3 if stage == 0 else 1  # the image has few channels: there a larger kernel is cheap
             stages += [
                 nn.PixelUnshuffle(2),
@@ -121,7 +123,7 @@ class Decoder(nn.Module):
         )
         widths = self.shape.widths[::-1]
         stages: list[nn.Module] = []
-        for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
+        for inputs, outputs in itertools.pairwise(widths):
             stages += [Residual(inputs), nn.Conv2d(inputs, 4 * outputs, 1), nn.PixelShuffle(2)]
         self.stages = nn.Sequential(
             *stages,

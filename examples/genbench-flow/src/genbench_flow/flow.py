@@ -58,7 +58,7 @@ class Coupling(nn.Module):
         self.register_buffer("order", order, persistent=False)
         self.register_buffer("restore", order.argsort(), persistent=False)
         self.enter = nn.Linear(len(kept), width)
-        self.block = nn.Sequential(nn.LayerNorm(width), nn.SiLU(), nn.Linear(width, width))
+        self.block = nn.Sequential(nn.LayerNorm(width), nn.SiLU(), nn.Dropout(dropout), nn.Linear(width, width))
         self.leave = nn.Sequential(nn.SiLU(), nn.Dropout(dropout), nn.Linear(width, 2 * len(moved)))
         # Every coupling starts as the identity.
         nn.init.zeros_(self.leave[-1].weight)

@@ -1,0 +1,127 @@
+"""`sample`, `score` and `check`: the commands that start a process for one task."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import ZOO, genbench
+from PIL import Image
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    done = genbench("run", "marginals", "-b", "digits-smoke", "--seeds", "0", "--results", folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+RUN = "digits-smoke/marginals/seed-0"
+
+
+def test_sample_repeats_the_samples_that_were_scored(results: Path, tmp_path: Path) -> None:
+    kept = np.load(results / RUN / "samples.npz")["samples"]
+    done = genbench("sample", RUN, "-n", len(kept), "-o", tmp_path / "more.npz", "--results", results)
+    assert done.returncode == 0, done.stderr
+    assert np.array_equal(np.load(tmp_path / "more.npz")["samples"], kept)
+
+
+def test_sample_with_another_seed_gives_other_samples_as_a_grid(results: Path, tmp_path: Path) -> None:
+    for seed in (1, 2):
+        genbench("sample", RUN, "-n", 9, "--seed", seed, "-o", tmp_path / f"{seed}.png", "--results", results)
+    first, second = (np.asarray(Image.open(tmp_path / f"{seed}.png")) for seed in (1, 2))
+    assert first.shape == second.shape
+    assert not np.array_equal(first, second)
+
+
+def test_sample_names_the_nearest_run(results: Path) -> None:
+    done = genbench("sample", "digits-smoke/marginal/seed-0", "-o", "x.png", "--results", results)
+    assert done.returncode == 2
+    assert "did you mean 'digits-smoke/marginals/seed-0'?" in done.stderr
+
+
+def test_score_agrees_with_the_record_of_the_same_samples(results: Path) -> None:
+    done = genbench("score", results / RUN / "samples.npz", "-b", "digits-smoke", "--json")
+    assert done.returncode == 0, done.stderr
+    recorded = json.loads((results / RUN / "record.json").read_text())["scores"]
+    scored = json.loads(done.stdout)["scores"]
+    assert set(scored) == set(recorded) - {"bits_per_dim"}
+    assert {name: entry["value"] for name, entry in scored.items()} == {
+        name: recorded[name]["value"] for name in scored
+    }
+
+
+def test_an_array_and_a_folder_of_pngs_score_alike(results: Path, tmp_path: Path) -> None:
+    samples = np.load(results / RUN / "samples.npz")["samples"]
+    np.save(tmp_path / "samples.npy", samples)
+    (tmp_path / "pngs").mkdir()
+    for index, image in enumerate(samples):
+        Image.fromarray(image[0]).save(tmp_path / "pngs" / f"{index:04}.png")
+    outputs = [
+        json.loads(genbench("score", path, "-b", "digits-smoke", "--json").stdout)["scores"]
+        for path in (tmp_path / "samples.npy", tmp_path / "pngs")
+    ]
+    assert outputs[0] == outputs[1]
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((200, 1, 8, 8), np.float32), "must be uint8"),
+        (np.zeros((200, 8, 8), np.uint8), "must have shape"),
+        (np.full((200, 1, 8, 8), 17, np.uint8), "at index [0, 0, 0, 0] stands 17"),
+        (np.zeros((10, 1, 8, 8), np.uint8), "holds 10 samples"),
+        (np.array([{"a": 1}], dtype=object), "not readable"),
+    ],
+)
+def test_samples_of_another_form_are_refused(array: np.ndarray, message: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "samples.npy", array, allow_pickle=True)
+    done = genbench("score", tmp_path / "samples.npy", "-b", "digits-smoke")
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def test_check_passes_a_good_model_and_explains_a_bad_one() -> None:
+    good = genbench("check", "zoo-good", "-b", "digits-smoke", python_path=(ZOO,))
+    assert good.returncode == 0, good.stdout + good.stderr
+    bad = genbench("check", "zoo-floats", "-b", "digits-smoke", "--json", python_path=(ZOO,))
+    assert bad.returncode == 3
+    failed = {result["name"]: result["message"] for result in json.loads(bad.stdout) if result["verdict"] == "failed"}
+    assert "must return uint8" in failed["samples_have_the_promised_form"]
+
+
+def test_check_takes_a_single_file(tmp_path: Path) -> None:
+    model = (ZOO / "genbench_zoo_model.py").read_text()
+    hooks = """
+from dataclasses import dataclass
+from genbench import ModelSpec, hookimpl
+
+@dataclass(frozen=True)
+class Config:
+    batch_size: int = 8
+    fault: str = "good"
+
+@hookimpl
+def register_models():
+    return [ModelSpec(name="lonely", factory=Zoo, config=Config, summary="in one file")]
+"""
+    (tmp_path / "lonely_model.py").write_text(model + hooks)
+    done = genbench("check", "lonely_model.py", "-b", "digits-smoke", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "hint"),
+    [
+        (("check", "nothing.py"), 2, "no such file"),
+        (("check", "dcgn"), 2, "did you mean 'dcgan'?"),
+        (("check", "zoo-unfit"), 2, "wants 1000 levels"),
+        (("score", "nothing.npz"), 2, "no such file"),
+        (("sample", "a/b/c", "-o", "x.gif"), 2, ".png or .npz"),
+    ],
+)
+def test_bad_input_is_answered_with_a_hint(arguments: tuple[str, ...], code: int, hint: str, tmp_path: Path) -> None:
+    done = genbench(*arguments, cwd=tmp_path, python_path=(ZOO,))
+    assert done.returncode == code
+    assert hint in done.stderr
