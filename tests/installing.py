@@ -1,4 +1,4 @@
-"""Installing a plugin project beside genbench, and calling genbench as a person does; for the tests that do."""
+"""Installing a plugin project into a virtual environment beside genbench, and calling genbench as a person does."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,29 +17,22 @@ LEAVE_OUT = shutil.ignore_patterns("build", "dist", "*.egg-info", "__pycache__",
 
 @dataclass(frozen=True)
 class Installation:
-    """A folder with installed plugins, to be put on the path.
+    """A virtual environment with a plugin in it, which also sees the packages of the one that runs the tests.
 
     Attributes:
-        site: what ``pip install --target`` filled; entry points are found in it.
+        python: its interpreter.
         home: a folder for caches, so that the person's own are neither used nor changed.
     """
 
-    site: Path
+    python: Path
     home: Path
 
     def run(self, *command: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-        """A Python command, such as ``-m pytest``, with the plugins on its path."""
-        path = os.pathsep.join(filter(None, [str(self.site), os.environ.get("PYTHONPATH")]))
+        """A Python command, such as ``-m pytest``, in the environment."""
         return subprocess.run(
-            [sys.executable, *command],
+            [str(self.python), *command],
             cwd=cwd or self.home,
-            env={
-                **os.environ,
-                "PYTHONPATH": path,
-                "GENBENCH_CACHE": str(self.home / "cache"),
-                "NO_COLOR": "1",
-                **environment,
-            },
+            env={**os.environ, "GENBENCH_CACHE": str(self.home / "cache"), "NO_COLOR": "1", **environment},
             capture_output=True,
             text=True,
             timeout=280,
@@ -49,9 +44,9 @@ class Installation:
 
 
 def pip(*arguments: str) -> None:
-    """Call pip without the network: nothing is resolved, and builds use what is installed."""
+    """Call this environment's pip without the network: nothing is resolved, and builds use what is installed."""
     done = subprocess.run(
-        [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments, "--no-deps", "--no-build-isolation"],
+        [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments],
         capture_output=True,
         text=True,
         timeout=280,
@@ -61,8 +56,20 @@ def pip(*arguments: str) -> None:
 
 
 def install(project: Path, folder: Path) -> Installation:
-    """Build and install a copy of ``project``, since setuptools builds inside the source tree."""
+    """Build a wheel of ``project`` and install it into a new virtual environment.
+
+    torch and the rest are not installed again: the new environment reads them where the tests' own are.
+    """
     source = folder / "source"
-    shutil.copytree(project, source, ignore=LEAVE_OUT)
-    pip("install", "--quiet", "--target", str(folder / "site"), str(source))
-    return Installation(folder / "site", folder)
+    shutil.copytree(project, source, ignore=LEAVE_OUT)  # setuptools builds inside the source tree
+    pip("wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder / "wheels"), str(source))
+    (wheel,) = (folder / "wheels").glob("*.whl")
+    environment = folder / "venv"
+    venv.create(environment)
+    bases = {"base": str(environment), "platbase": str(environment)}
+    site_packages = Path(sysconfig.get_path("purelib", "venv", bases))
+    shared = sysconfig.get_path("purelib")
+    (site_packages / "shared.pth").write_text(f"import site; site.addsitedir({shared!r})\n")
+    python = Path(sysconfig.get_path("scripts", "venv", bases), "python")
+    pip("--python", str(python), "install", "--quiet", "--no-deps", "--no-index", str(wheel))
+    return Installation(python, folder)

@@ -101,4 +101,5 @@ class DigitsCNN(FeatureExtractorBase):  # type: ignore[misc]
             raise ValueError(f"{self.name}: takes grey images; the three channels of these differ")
         if x.numel() and int(x.max()) >= LEVELS:
             raise ValueError(f"{self.name}: takes values 0 .. {LEVELS - 1}, and the largest is {int(x.max())}")
-        return x[:, :1].contiguous()
+        # Strides of a dimension of size 1 may be anything, and convolutions choose their kernel by them.
+        return x[:, 0].contiguous()[:, None]
