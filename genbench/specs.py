@@ -168,7 +168,7 @@ class MetricSpec:
         title: its column's title, ``FID``.
         function: ``"package.module:function"``, called with a
             :class:`genbench.engine.scoring.metrics.Material` and returning a
-            :class:`genbench.engine.scoring.metrics.Measured`.
+            :class:`genbench.engine.scoring.metrics.Measured`, or None where it does not apply to the model.
         direction: which way it improves.
         needs: what of the material it reads: ``features`` and ``logits`` of the evaluator, or ``nats``.
         unit: unit of the value, empty for a pure number.

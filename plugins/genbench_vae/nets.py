@@ -2,8 +2,8 @@
 
 Resolution is halved by folding 2 x 2 pixels into features and doubled by unfolding them (Shi et al. 2016,
 arXiv:1609.05158), so that nearly all work is done at low resolution and images of any size fit: odd sizes are
-rounded up and the surplus is cut off at the end. At the coarsest resolution the features are flattened, since a
-dense layer there costs no more than a convolution and knows where it is.
+rounded up and the surplus is cut off at the end. At the coarsest resolution, 2 x 2 at most, the features are
+flattened: there a dense layer costs less than a 3 x 3 convolution, which would mostly read padding.
 """
 
 from __future__ import annotations
@@ -84,11 +84,9 @@ class Encoder(nn.Module):
         stages: list[nn.Module] = []
         for stage, (inputs, features) in enumerate(itertools.pairwise(channels)):
             kernel = 3 if stage == 0 else 1  # the image has few channels: there a larger kernel is cheap
-            stages += [
-                nn.PixelUnshuffle(2),
-                nn.Conv2d(4 * inputs, features, kernel, padding=kernel // 2),
-                Residual(features),
-            ]
+            stages += [nn.PixelUnshuffle(2), nn.Conv2d(4 * inputs, features, kernel, padding=kernel // 2)]
+            if stage < len(self.shape.widths) - 1:
+                stages.append(Residual(features))
         self.stages = nn.Sequential(*stages)
         features, height, width = self.shape.coarsest
         self.dense = nn.Sequential(
@@ -124,10 +122,9 @@ class Decoder(nn.Module):
         widths = self.shape.widths[::-1]
         stages: list[nn.Module] = []
         for inputs, outputs in itertools.pairwise(widths):
-            stages += [Residual(inputs), nn.Conv2d(inputs, 4 * outputs, 1), nn.PixelShuffle(2)]
+            stages += [nn.Conv2d(inputs, 4 * outputs, 1), nn.PixelShuffle(2), Residual(outputs)]
         self.stages = nn.Sequential(
             *stages,
-            Residual(widths[-1]),
             nn.SiLU(),
             nn.Conv2d(widths[-1], 4 * size * self.shape.channels, 3, padding=1),
             nn.PixelShuffle(2),
