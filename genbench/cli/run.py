@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -154,13 +155,13 @@ def _execute(
     from genbench.executors.prepare import default_jobs, make_context
     from genbench.report.live import live_view
 
-    for run in todo:
-        if run.state == "stale":
-            click.echo(
-                f"{run.key}: its code, configuration or benchmark has changed; it is run again and the old "
-                "record moves to .superseded",
-                err=True,
-            )
+    stale = Counter(run.key.model for run in todo if run.state == "stale")
+    for model, count in stale.items():
+        click.echo(
+            f"{model}: its code, configuration or benchmark has changed since {count} of its runs; they are run again "
+            "and the old records move to .superseded",
+            err=True,
+        )
     with Launcher(benchmark.budget.threads, scoring=True) as launcher:
         context = make_context(registry, benchmark, store, launcher)
         executor = LocalExecutor(launcher, jobs or default_jobs(benchmark.budget.threads))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from genbench import DataSpec, ModelSpec, hookimpl
 from genbench_autoregressive.config import PixelCNNConfig
@@ -18,6 +18,11 @@ def small_images(data: DataSpec) -> str | None:
     return None
 
 
+def for_larger_images(data: DataSpec) -> Mapping[str, object]:
+    """A block sees a row further up: larger images need more of them, and the features to carry what they see."""
+    return {"blocks": 7, "channels": 48} if data.is_image and max(data.shape[1:]) > 16 else {}
+
+
 @hookimpl
 def register_models() -> Sequence[ModelSpec]:
     return [
@@ -29,6 +34,7 @@ def register_models() -> Sequence[ModelSpec]:
             reference="van den Oord et al., Conditional Image Generation with PixelCNN Decoders, 2016, "
             "arXiv:1606.05328",
             likelihood="exact",
+            defaults=for_larger_images,
             supports=small_images,
             code=("genbench_blocks",),
         ),

@@ -20,11 +20,11 @@ class PixelCNNConfig:
         ema_half_life: of the weights' average, as a share of the images seen so far.
     """
 
-    batch_size: int = 16
-    channels: int = 32
+    batch_size: int = 32
+    channels: int = 24
     blocks: int = 4
     hidden: int = 64
-    lr: float = 4e-3
-    weight_decay: float = 0.01
+    lr: float = 6e-3
+    weight_decay: float = 0.3
     clip: float = 1.0
     ema_half_life: float = 0.05

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from genbench import DataSpec, ModelSpec, hookimpl
 from genbench_vae.config import AEGMMConfig, VAEConfig
@@ -18,6 +18,16 @@ def small_images(data: DataSpec) -> str | None:
     return None
 
 
+def for_larger_images(data: DataSpec) -> Mapping[str, object]:
+    """A longer code where there is more to say; the configurations' own defaults suit 8x8 images."""
+    return {"latent": 64} if data.is_image and max(data.shape[1:]) > 16 else {}
+
+
+def for_levels_and_size(data: DataSpec) -> Mapping[str, object]:
+    """Beside the longer code, more logistics a pixel for data of eight bits."""
+    return {**for_larger_images(data), **({"logistics": 5} if data.levels > 32 else {})}
+
+
 @hookimpl
 def register_models() -> Sequence[ModelSpec]:
     return [
@@ -29,6 +39,7 @@ def register_models() -> Sequence[ModelSpec]:
             reference="Kingma and Welling, Auto-Encoding Variational Bayes, 2014, arXiv:1312.6114; "
             "the prior of Tomczak and Welling, VAE with a VampPrior, 2018, arXiv:1705.07120",
             likelihood="importance",
+            defaults=for_levels_and_size,
             supports=small_images,
             code=("genbench_blocks",),
         ),
@@ -38,6 +49,7 @@ def register_models() -> Sequence[ModelSpec]:
             config=AEGMMConfig,
             summary="Deterministic autoencoder, a Gaussian mixture fitted on its codes",
             reference="Ghosh et al., From Variational to Deterministic Autoencoders, 2020, arXiv:1903.12436",
+            defaults=for_larger_images,
             supports=small_images,
             code=("genbench_blocks",),
         ),

@@ -24,8 +24,8 @@ from genbench_vae.nets import Decoder, Encoder, initialise_last, scaled
 ENCODED_PER_TRAINED = 1 / 8
 """Images encoded for the mixture, at most, for each image trained on. Encoding one costs about a sixth of training on
 one, so that this is some 2 % of what training took; the core allows 5 %."""
-CODES_PER_COMPONENT = 8
-"""Fewer codes than this for each component do not determine a full covariance at all: there are then fewer."""
+CODES_PER_DIMENSION = 2
+"""Codes that a full covariance needs for each dimension of the code; with fewer there are fewer components."""
 LEAST_VARIANCE = 1e-3
 """Added to the covariances' diagonals, in units of the codes' mean variance."""
 
@@ -79,7 +79,7 @@ class AutoencoderMixture:
         from sklearn.mixture import GaussianMixture
 
         codes = self._codes(batches)  # float64 [N, latent]
-        components = max(1, min(self.config.components, len(codes) // CODES_PER_COMPONENT))
+        components = max(1, min(self.config.components, len(codes) // (CODES_PER_DIMENSION * codes.shape[1])))
         # EM stops early rather than late: a mixture that has not converged is still a mixture.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -94,17 +94,14 @@ class AutoencoderMixture:
         }
 
     def _codes(self, batches: Iterator[Batch]) -> Tensor:
+        """Codes of distinct training images, float64 ``[N, latent]`` on the CPU, N of 2 or more."""
         wanted = min(self.config.codes, int(self.ema.images * ENCODED_PER_TRAINED))
-        codes: list[Tensor] = []
-        taken = 0
-        for batch in batches:
-            codes.append(self.ema.average.encode(batch.x).cpu().double())
-            taken += len(batch.x)
-            if taken >= wanted:
-                break
-        found = torch.cat(codes)
-        # EM wants two points or more; a batch may hold a single image.
-        return found if len(found) > 1 else found.expand(2, -1)
+        images = torch.cat([batch.x for batch in _until(wanted, batches)])
+        # The batches run across epochs: images that came twice would tell the mixture nothing new.
+        images = torch.unique(images, dim=0)
+        parts = images.split(max(self.config.batch_size, 2))
+        codes = torch.cat([self.ema.average.encode(part) for part in parts]).cpu().double()
+        return codes if len(codes) > 1 else codes.expand(2, -1)  # EM wants two points, a batch may hold one
 
     @torch.no_grad()
     def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
@@ -136,3 +133,13 @@ class AutoencoderMixture:
         self.descent.load_state_dict(state["optimizer"])
         mixture = state["mixture"]
         self.mixture = None if mixture is None else {name: value.to(self.device) for name, value in mixture.items()}
+
+
+def _until(wanted: int, batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Batches until they hold ``wanted`` images, at least one batch."""
+    taken = 0
+    for batch in batches:
+        yield batch
+        taken += len(batch.x)
+        if taken >= wanted:
+            return

@@ -23,14 +23,14 @@ class VAEConfig:
         ema_half_life: of the weights' average, as a share of the images seen so far.
     """
 
-    batch_size: int = 32
+    batch_size: int = 96
     width: int = 32
     latent: int = 16
-    prior_components: int = 32
-    logistics: int = 5
-    dropout: float = 0.1
-    lr: float = 3e-3
-    weight_decay: float = 0.05
+    prior_components: int = 64
+    logistics: int = 3
+    dropout: float = 0.0
+    lr: float = 2.5e-3
+    weight_decay: float = 0.1
     kl_warmup: float = 0.2
     clip: float = 1.0
     ema_half_life: float = 0.05
@@ -47,14 +47,14 @@ class AEGMMConfig:
         codes: the most training images whose codes the mixture is fitted on.
     """
 
-    batch_size: int = 32
+    batch_size: int = 96
     width: int = 32
     latent: int = 16
     dropout: float = 0.0
-    lr: float = 3e-3
+    lr: float = 2.5e-3
     weight_decay: float = 0.05
     code_penalty: float = 1e-3
-    components: int = 10
+    components: int = 20
     codes: int = 4096
     clip: float = 1.0
     ema_half_life: float = 0.05
