@@ -6,12 +6,12 @@ import itertools
 
 import pytest
 import torch
+
+from genbench import Batch, DataSpec
 from genbench_autoregressive import small_images
 from genbench_autoregressive.config import PixelCNNConfig
 from genbench_autoregressive.layers import CausalNet, RowCache
 from genbench_autoregressive.pixelcnn import PixelCNN
-
-from genbench import Batch, DataSpec
 
 CPU = torch.device("cpu")
 SMALL = PixelCNNConfig(batch_size=4, channels=6, blocks=3, hidden=6)

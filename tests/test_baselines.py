@@ -6,14 +6,14 @@ import math
 
 import pytest
 import torch
+
+from genbench import Batch, DataSpec
 from genbench_baselines import needs_classes
 from genbench_baselines.class_marginals import ClassMarginals
 from genbench_baselines.config import MarginalsConfig, NoiseConfig, TrainCopyConfig
 from genbench_baselines.marginals import Marginals
 from genbench_baselines.noise import Noise
 from genbench_baselines.train_copy import TrainCopy
-
-from genbench import Batch, DataSpec
 
 CPU = torch.device("cpu")
 TINY = DataSpec((1, 1, 2), levels=3, classes=2)

@@ -10,11 +10,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import genbench_cgan
-import genbench_gan
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import genbench_cgan
+import genbench_gan
+from genbench import Batch, DataSpec, ModelSpec
+from genbench.engine.checkpoint import load_state, save_state
+from genbench.errors import SpecError
+from genbench.specs import resolve_config
 from genbench_cgan.cgan import CGAN, ProjectionDiscriminator
 from genbench_gan import augment, losses
 from genbench_gan.blocks import (
@@ -27,13 +34,6 @@ from genbench_gan.blocks import (
     to_unit,
 )
 from genbench_gan.dcgan import DCGAN
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
-
-from genbench import Batch, DataSpec, ModelSpec
-from genbench.engine.checkpoint import load_state, save_state
-from genbench.errors import SpecError
-from genbench.specs import resolve_config
 
 DIGITS = DataSpec(shape=(1, 8, 8), levels=17, classes=10)
 CPU = torch.device("cpu")

@@ -7,9 +7,10 @@ import math
 
 import pytest
 import torch
+from torch import nn
+
 from genbench_blocks.ema import EMA
 from genbench_blocks.optim import load_optimizer_state, optimizer_state
-from torch import nn
 
 
 def test_the_average_agrees_with_its_closed_form() -> None:

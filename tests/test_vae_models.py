@@ -7,14 +7,14 @@ import math
 import numpy as np
 import pytest
 import torch
+
+from genbench import Batch, DataSpec
 from genbench_blocks.likelihoods import Categorical, DiscretisedLogistics, discrete_output
 from genbench_vae import small_images
 from genbench_vae.ae_gmm import AutoencoderMixture
 from genbench_vae.config import AEGMMConfig, VAEConfig
 from genbench_vae.nets import Decoder, Encoder
 from genbench_vae.vae import VAE, MixturePrior
-
-from genbench import Batch, DataSpec
 
 CPU = torch.device("cpu")
 DIGITS = DataSpec((1, 8, 8), levels=17)

@@ -14,13 +14,13 @@ import sys
 from pathlib import Path
 
 import torch
-from genbench_benchmarks.digits import load
-from genbench_benchmarks.evaluators.digits_cnn import network, scale
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genbench.engine.data import validation_fold
+from genbench_benchmarks.digits import load
+from genbench_benchmarks.evaluators.digits_cnn import network, scale
 
 SEED = 20260101
 EPOCHS = 40

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from genbench_blocks.descent import Descent
-from genbench_blocks.ema import EMA
-from genbench_blocks.likelihoods import Categorical
 from torch import Tensor, nn
 
 from genbench import Batch, DataSpec
 from genbench_autoregressive.config import PixelCNNConfig
 from genbench_autoregressive.layers import CausalNet, RowCache
+from genbench_blocks.descent import Descent
+from genbench_blocks.ema import EMA
+from genbench_blocks.likelihoods import Categorical
 
 EVAL_BYTES = 1 << 28
 """Logits held at once by ``log_prob``; more examples are taken in turn."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from genbench_gan.config import adversarial_defaults, supports_square_images
-
 from genbench import DataSpec, ModelSpec, hookimpl
 from genbench_cgan.config import CGANConfig
+from genbench_gan.config import adversarial_defaults, supports_square_images
 
 
 def supports_labelled_images(data: DataSpec) -> str | None:

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from itertools import islice
 
 import torch
-from genbench_gan.augment import augment
-from genbench_gan.blocks import Features, Generator, normalised, refresh_batch_norm, to_unit
-from genbench_gan.losses import hinge_d, hinge_g, r1_penalty
-from genbench_gan.pair import AdversarialPair, descend
 from torch import Tensor, nn
 
 from genbench import Batch, DataSpec
 from genbench_cgan.config import CGANConfig
+from genbench_gan.augment import augment
+from genbench_gan.blocks import Features, Generator, normalised, refresh_batch_norm, to_unit
+from genbench_gan.losses import hinge_d, hinge_g, r1_penalty
+from genbench_gan.pair import AdversarialPair, descend
 
 
 class ProjectionDiscriminator(nn.Module):

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from genbench_blocks.ema import EMA
-from genbench_blocks.optim import load_optimizer_state, optimizer_state
 from torch import Tensor, nn
 from torch.optim import Adam
 
 from genbench import DataSpec
+from genbench_blocks.ema import EMA
+from genbench_blocks.optim import load_optimizer_state, optimizer_state
 from genbench_gan.blocks import to_levels
 from genbench_gan.config import AdversarialConfig
 

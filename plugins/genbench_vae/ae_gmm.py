@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from genbench_blocks.descent import Descent
-from genbench_blocks.ema import EMA
-from genbench_blocks.likelihoods import gumbel_like
 from torch import Tensor, nn
 
 from genbench import Batch, DataSpec
+from genbench_blocks.descent import Descent
+from genbench_blocks.ema import EMA
+from genbench_blocks.likelihoods import gumbel_like
 from genbench_vae.config import AEGMMConfig
 from genbench_vae.nets import Decoder, Encoder, initialise_last, scaled
 

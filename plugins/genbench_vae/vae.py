@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from genbench_blocks.descent import Descent
-from genbench_blocks.ema import EMA
-from genbench_blocks.likelihoods import discrete_output, gumbel_like
 from torch import Tensor, nn
 
 from genbench import Batch, DataSpec
+from genbench_blocks.descent import Descent
+from genbench_blocks.ema import EMA
+from genbench_blocks.likelihoods import discrete_output, gumbel_like
 from genbench_vae.config import VAEConfig
 from genbench_vae.nets import Decoder, Encoder, initialise_last, scaled
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from genbench_flow.flow import Flow, coupling_mask
 
 SHAPES = [(1, 2, 2), (1, 4, 6), (3, 2, 4)]

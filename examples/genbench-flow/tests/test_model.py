@@ -9,10 +9,10 @@ import sys
 
 import pytest
 import torch
-from genbench_flow import RealNVPConfig, needs_even_images, register_models
-from genbench_flow.model import RealNVP
 
 from genbench import Batch, DataSpec
+from genbench_flow import RealNVPConfig, needs_even_images, register_models
+from genbench_flow.model import RealNVP
 
 CPU = torch.device("cpu")
 SMALL = RealNVPConfig(batch_size=64, couplings=4, width=32, dropout=0.1, learning_rate=3e-3)

@@ -97,9 +97,7 @@ def check_global_settings_are_left_alone(subject: Subject) -> str | None:
         "TF32": lambda: torch.backends.cuda.matmul.allow_tf32,
     }
     before = {name: read() for name, read in settings.items()}
-    model = subject.fresh()
-    subject.train(model)
-    model.sample(2, subject.labels(2))
+    subject.sample(subject.trained(), 2)
     changed = [f"{name} ({before[name]} became {read()})" for name, read in settings.items() if read() != before[name]]
     if changed:
         raise Broken(f"changed {', '.join(changed)}; settings of the process belong to the core")
