@@ -1,6 +1,6 @@
 """What the core's trainer costs: its training clock against a bare loop of the same model, data and steps.
 
-    python perf/trainer.py [MODEL ...] [--steps 400] [--rounds 5]
+    python perf/trainer.py [MODEL ...] [--steps 700] [--rounds 5]
 
 The bare loop gathers a random batch and calls train_step, nothing else. The two alternate in one process; the
 ratio printed is the median over rounds of trainer / bare, with the least and the greatest. A whole run also writes
@@ -60,7 +60,7 @@ def bare(job: Job, steps: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="*")
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=700)
     parser.add_argument("--rounds", type=int, default=5)
     chosen = parser.parse_args()
     prepare_torch(threads=1)

@@ -49,11 +49,19 @@ def score(cell: Cell | None, decimals: int) -> Number:
 
 
 def decimals_of(board: Leaderboard) -> dict[str, int]:
-    """Decimals of each column of scores: three significant digits of its median, at least 2 and at most 5."""
-    return {
-        column.key: _decimals([row.scores[column.key].estimate.mean for row in board.rows if column.key in row.scores])
-        for column in board.columns
-    }
+    """Decimals of each column of scores: three significant digits of its median, and one of its median interval's
+    half-width; at least 2 and at most 5."""
+    decimals = {}
+    for column in board.columns:
+        estimates = [row.scores[column.key].estimate for row in board.rows if column.key in row.scores]
+        means = [abs(estimate.mean) for estimate in estimates]
+        widths = [
+            (estimate.high - estimate.low) / 2
+            for estimate in estimates
+            if estimate.low is not None and estimate.high is not None
+        ]
+        decimals[column.key] = min(5, max(2, _decimals(means, digits=3), _decimals(widths, digits=1)))
+    return decimals
 
 
 def cost(value: float | None) -> str:
@@ -79,11 +87,10 @@ def significant(value: float, digits: int = 3) -> str:
 COST_TITLES = {key: title for key, title, _ in COSTS}
 
 
-def _decimals(means: list[float]) -> int:
-    sizes = [abs(mean) for mean in means if mean != 0]
-    if not sizes:
-        return 2
-    return min(5, max(2, 2 - math.floor(math.log10(statistics.median(sizes)))))
+def _decimals(sizes: list[float], digits: int) -> int:
+    """Decimals that show so many significant digits of the median of the sizes above 0."""
+    above = [size for size in sizes if size > 0]
+    return digits - 1 - math.floor(math.log10(statistics.median(above))) if above else 0
 
 
 def _fixed(value: float, decimals: int) -> str:
