@@ -10,14 +10,15 @@ from typing import Literal
 
 from genbench.benchmark import Benchmark
 from genbench.plugins import Plugin, Registry, code_sha256
-from genbench.record import BenchmarkId, ModelId, Record
+from genbench.record import BenchmarkId, ModelId, Record, RecordError
 from genbench.selection import SelectedModel
 from genbench.specs import MetricSpec, ModelSpec, resolve_config
 from genbench.store import RunKey, Store
 
-State = Literal["new", "done", "stale", "retry"]
+State = Literal["new", "done", "stale", "retry", "unreadable"]
 """``done``: a record of this very run stands. ``stale``: code, configuration or benchmark have changed since.
-``retry``: it did not end for reasons that are not the model's, or the user asked for another try."""
+``retry``: it did not end for reasons that are not the model's, or the user asked for another try. ``unreadable``:
+what stands there is no record that can be trusted."""
 
 RETRIED = ("cancelled", "lost", "harness_error")
 Rerun = Literal["failed", "all"]
@@ -46,12 +47,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run of the matrix and what is known of it."""
+    """One run of the matrix and what is known of it; ``problem`` says why a record is unreadable."""
 
     key: RunKey
     entry: Entry
     state: State
     record: Record | None
+    problem: str | None = None
 
 
 def choose(benchmark: Benchmark, selected: Iterable[SelectedModel]) -> list[Entry]:
@@ -89,8 +91,12 @@ def plan(
     for seed in seeds:
         for entry in entries:
             key = RunKey(benchmark.folder, entry.identity.name, seed)
-            record = store.read(key)
-            runs.append(PlannedRun(key, entry, _state(record, benchmark, entry, rerun), record))
+            try:
+                record = store.read(key)
+            except RecordError as error:
+                runs.append(PlannedRun(key, entry, "unreadable", None, str(error)))
+            else:
+                runs.append(PlannedRun(key, entry, _state(record, benchmark, entry, rerun), record))
     return runs
 
 

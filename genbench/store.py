@@ -90,21 +90,25 @@ class Store:
             StoreError: naming the folder and the system's reason.
         """
         probe = self.root / f".probe-{uuid.uuid4().hex}"
-        with _as_store_error(self.root):
+        with as_store_error(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             _write(probe, b"genbench")
             probe.unlink()
 
     def read(self, key: RunKey) -> Record | None:
-        """The record of a run, or None where there is none. An unreadable one is quarantined first."""
-        folder = self.root / key.path
+        """The record of a run, or None where there is none.
+
+        Raises:
+            RecordError: if what stands there is no record that can be trusted.
+            StoreError: if it can't be read.
+        """
+        path = self.root / key.path / RECORD
         try:
-            return read_record(folder / RECORD)
-        except FileNotFoundError:
+            return read_record(path)
+        except (FileNotFoundError, NotADirectoryError):
             return None
-        except RecordError:
-            self._move_away(folder, ".quarantine")
-            return None
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be read: {error.strerror or error}") from error
 
     def load(self, benchmark: str | None = None) -> Loaded:
         """All records, in the order of benchmark, model and seed; of one benchmark's folder if it is named."""
@@ -137,7 +141,7 @@ class Store:
     def work_folder(self, key: RunKey) -> Path:
         """A new, empty working folder for the run; what an interrupted attempt left is removed."""
         folder = self.root / ".work" / "--".join(key.path.parts)
-        with _as_store_error(folder):
+        with as_store_error(folder):
             if folder.exists():
                 shutil.rmtree(folder)
             folder.mkdir(parents=True)
@@ -149,7 +153,7 @@ class Store:
         from filelock import FileLock, Timeout
 
         lock_path = self.root / ".work" / ("--".join(key.path.parts) + ".lock")
-        with _as_store_error(lock_path):
+        with as_store_error(lock_path):
             lock_path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(lock_path)
         try:
@@ -170,7 +174,7 @@ class Store:
             StoreError: if the disk refuses, or another record already stands there.
         """
         final = self.root / key.path
-        with _as_store_error(final):
+        with as_store_error(final):
             for path in sorted(work.iterdir()):
                 _sync(path)
             _write(work / RECORD, record.to_json().encode())
@@ -184,10 +188,14 @@ class Store:
         """Move a stale run away, so that it can be run again; returns where it went."""
         return self._move_away(self.root / key.path, ".superseded")
 
+    def quarantine(self, key: RunKey) -> Path:
+        """Move away what could not be trusted, so that the run can be done again; returns where it went."""
+        return self._move_away(self.root / key.path, ".quarantine")
+
     def _move_away(self, folder: Path, heap: str) -> Path:
         relative = folder.relative_to(self.root)
         target = self.root / heap / relative.parent / f"{relative.name}.{uuid.uuid4().hex[:8]}"
-        with _as_store_error(target):
+        with as_store_error(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             os.rename(folder, target)
         return target
@@ -258,7 +266,8 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def _as_store_error(place: Path) -> Iterator[None]:
+def as_store_error(place: Path) -> Iterator[None]:
+    """Turn the system's refusals at a place into a :class:`StoreError` that says what to do."""
     try:
         yield
     except OSError as error:

@@ -3,6 +3,8 @@
 import json
 import runpy
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -156,6 +158,66 @@ def test_other_budgets_and_dev_runs_stay_out_of_the_leaderboard(benchmark: Path,
     assert genbench("run", "marginals", *common, "--dev").returncode == 0
     assert genbench("run", "marginals", *common, "--budget", "images=400").returncode == 0
     assert genbench("table", "-b", benchmark, "--results", tmp_path).returncode == 5
+
+
+def test_two_harnesses_on_one_folder_do_each_run_once(benchmark: Path, tmp_path: Path) -> None:
+    models = ("zoo-good", "marginals", "noise")
+    both = [start("run", *models, "-b", benchmark, "--results", tmp_path, python_path=(ZOO,)) for _ in range(2)]
+    errors = [process.communicate(timeout=120)[1] for process in both]
+    assert [record.status for record in records(tmp_path).values()] == ["ok"] * 6, errors
+    assert all(len(record.attempts) == 1 for record in records(tmp_path).values())
+    assert not (tmp_path / ".superseded").exists()
+    # A harness whose runs another one still holds has less than it was asked for, and says so.
+    assert sorted(process.returncode for process in both) in ([0, 0], [0, 1]), errors
+
+
+def test_one_model_in_two_spellings_is_one_row(benchmark: Path, tmp_path: Path) -> None:
+    models = ("noise", "noise[]", "marginals[batch_size=4]", "marginals[ batch_size = 4 ]")
+    done = genbench("run", *models, "-b", benchmark, "--results", tmp_path, "--dry-run", "--json")
+    planned = [run["run"] for run in json.loads(done.stdout)["runs"]]
+    assert len(planned) == len(set(planned)) == 4
+
+
+def test_a_dry_run_changes_nothing_not_even_an_unreadable_record(benchmark: Path, tmp_path: Path) -> None:
+    record = tmp_path / "tiny" / "noise" / "seed-0" / "record.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("{")
+    done = genbench("run", "noise", "-b", benchmark, "--results", tmp_path, "--dry-run")
+    assert "unreadable" in done.stdout
+    assert record.read_text() == "{"
+
+
+def test_an_unreadable_record_is_quarantined_and_its_run_done_again(benchmark: Path, tmp_path: Path) -> None:
+    record = tmp_path / "tiny" / "noise" / "seed-0" / "record.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("{")
+    done = genbench("run", "noise", "-b", benchmark, "--seeds", "0", "--results", tmp_path)
+    assert "quarantine" in done.stderr
+    assert done.returncode == 0
+    assert [path.read_text() for path in tmp_path.glob(".quarantine/**/record.json")] == ["{"]
+
+
+def test_output_to_a_full_disk_is_told_without_a_traceback() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "genbench.cli", "list", "models"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 4
+    assert "Traceback" not in done.stderr
+
+
+def test_sigterm_ends_everything_at_once_and_is_told_in_the_exit_code(tmp_path: Path) -> None:
+    path, results = tmp_path / "tiny.toml", tmp_path / "results"
+    path.write_text(BENCHMARK.replace("seconds = 3.0", "seconds = 60.0"))
+    process = start("run", "zoo-hangs", "-b", path, "--seeds", "0", "--results", results, python_path=(ZOO,))
+    time.sleep(1.0)  # the fork server is still importing
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=30) == 143, process.communicate()
+    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_interrupted_runs_are_cancelled_and_the_next_call_goes_on(tmp_path: Path) -> None:

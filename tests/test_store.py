@@ -251,10 +251,12 @@ def test_an_unreadable_record_is_told_and_skipped_and_the_others_are_read(store:
     assert loaded.unreadable[0].problem
 
 
-def test_an_unreadable_record_is_set_aside_when_its_run_is_wanted(store: Store) -> None:
+def test_an_unreadable_record_stays_until_it_is_quarantined(store: Store) -> None:
     path = factories.commit(store, factories.record()) / "record.json"
     path.write_text("{")
-    assert store.read(KEY) is None
+    with pytest.raises(RecordError):
+        store.read(KEY)
+    store.quarantine(KEY)
     assert not path.exists()
     (kept,) = [name for name in files(store.root) if name.endswith("record.json")]
     assert kept.startswith(".quarantine/tiny/toy/")

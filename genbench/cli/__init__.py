@@ -14,9 +14,12 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from types import FrameType
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -143,6 +146,8 @@ def main(args: Sequence[str] | None = None) -> int:
         # A terminal that can't show an arrow gets a question mark, not a traceback.
         with contextlib.suppress(AttributeError, ValueError, OSError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    main_thread = threading.current_thread() is threading.main_thread()  # signals can't be set in another
+    before = signal.signal(signal.SIGTERM, _terminate) if main_thread else None
     try:
         status = cli.main(args, prog_name="genbench", standalone_mode=False)
         sys.stdout.flush()
@@ -157,9 +162,31 @@ def main(args: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (BrokenPipeError, SystemExit) as error:
         # The reader has gone (`genbench table | head`). Click then muffles stdout and ends with 1, which here means
-        # that a run is not ok. Nothing more can be said, also not when the interpreter flushes stdout at exit.
+        # that a run is not ok.
         if not isinstance(error, BrokenPipeError) and sys.stdout is stdout:
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
+        _discard(stdout)
         return 141
+    except OSError as error:
+        _discard(stdout)
+        click.echo(f"Error: {error.filename or 'output'}: {error.strerror or error}", err=True)
+        return 4
+    except Terminated:
+        return 143
+    finally:
+        if main_thread:
+            signal.signal(signal.SIGTERM, before)
     return status if type(status) is int else 0
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived; raised where the program stands, so that what it has begun is put away."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def _discard(stdout: TextIO) -> None:
+    """Nothing more can be said, also not when the interpreter flushes what is left in the buffer at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())

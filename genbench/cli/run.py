@@ -18,6 +18,7 @@ from genbench.errors import GenbenchError, NothingSelected
 
 if TYPE_CHECKING:
     from genbench.benchmark import Benchmark
+    from genbench.executors.launcher import Launcher
     from genbench.executors.local import LocalExecutor
     from genbench.matrix import PlannedRun, Rerun
     from genbench.plugins import Registry
@@ -90,14 +91,16 @@ def command(
         models = (*sorted(registry.models), *(model for model in models if model not in registry.models))
     if not models:
         raise NothingSelected("no model is selected; name some (see `genbench list models`), or use --all")
-    entries = choose(chosen, [select_model(registry, model) for model in dict.fromkeys(models)])
+    # By their canonical names: one model may have been named in two spellings.
+    selected = {model.name: model for model in (select_model(registry, text) for text in models)}
+    entries = choose(chosen, selected.values())
     picked = _seeds(chosen, seeds)
     store = Store(results)
     if not dry_run:
         store.check_writable()
     runs = plan(store, chosen, entries, picked, rerun)
     if dry_run:
-        _print_matrix(chosen, runs)
+        _print_matrix(chosen, runs, as_json)
         return 0
 
     interrupted = _execute(registry, chosen, runs, store, jobs)
@@ -122,9 +125,17 @@ def _seeds(benchmark: Benchmark, wanted: Sequence[int] | None) -> list[int]:
     return list(wanted)
 
 
-def _print_matrix(benchmark: Benchmark, runs: Sequence[PlannedRun]) -> None:
+def _print_matrix(benchmark: Benchmark, runs: Sequence[PlannedRun], as_json: bool) -> None:
     """What would be done: each run and why, and the most that it may cost."""
     budget = benchmark.budget
+    if as_json:
+        planned = [
+            {"run": str(run.key), "state": run.state, "unsupported": run.entry.unsupported, "problem": run.problem}
+            for run in runs
+        ]
+        benchmark_document = {"name": benchmark.folder, "digest": benchmark.digest}
+        print_json({"benchmark": benchmark_document, "budget": asdict(budget), "runs": planned})
+        return
     flops = "no FLOP limit" if budget.flops is None else f"{budget.flops / 1e12:g} TFLOP"
     click.echo(
         f"{benchmark.folder} (digest {benchmark.digest}): {budget.images:,} images or {flops} a run, at most "
@@ -132,7 +143,9 @@ def _print_matrix(benchmark: Benchmark, runs: Sequence[PlannedRun]) -> None:
     )
     width = max(len(str(run.key)) for run in runs)
     for run in runs:
-        state = "unsupported: " + run.entry.unsupported if run.entry.unsupported else run.state
+        state = f"unsupported: {run.entry.unsupported}" if run.entry.unsupported else run.state
+        if run.problem is not None:
+            state += f": {run.problem}"
         click.echo(f"  {run.key!s:{width}}  {state}")
     todo = [run for run in runs if run.state != "done"]
     click.echo(
@@ -162,24 +175,31 @@ def _execute(
             "and the old records move to .superseded",
             err=True,
         )
+    for run in todo:
+        if run.state == "unreadable":
+            click.echo(
+                f"{run.key}: its record is unreadable ({run.problem}); it moves to .quarantine and is run again",
+                err=True,
+            )
     with Launcher(benchmark.budget.threads, scoring=True) as launcher:
         context = make_context(registry, benchmark, store, launcher)
         executor = LocalExecutor(launcher, jobs or default_jobs(benchmark.budget.threads))
-        with _signals(executor) as received, live_view(registry, todo, kept, executor.jobs) as observer:
+        with _signals(executor, launcher) as received, live_view(registry, todo, kept, executor.jobs) as observer:
             executor.execute(todo, context, observer)
     return 128 + received[0] if received else None
 
 
 @contextmanager
-def _signals(executor: LocalExecutor) -> Iterator[list[int]]:
-    """The first SIGINT or SIGTERM ends the runs in order; a second one does not wait."""
+def _signals(executor: LocalExecutor, launcher: Launcher) -> Iterator[list[int]]:
+    """The first SIGINT or SIGTERM ends the runs in order; a second one does not wait for them."""
     received: list[int] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
         received.append(number)
-        if len(received) > 1:
-            raise KeyboardInterrupt
         executor.cancel()
+        if len(received) > 1:
+            launcher.kill()
+            return
         click.echo("Stopping: what is running ends now, what is finished is kept. Once more to quit at once.", err=True)
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from genbench.cli.options import load_registry, results_option
 from genbench.errors import GenbenchError
+
+if TYPE_CHECKING:
+    from genbench.benchmark import Benchmark
+    from genbench.plugins import Registry
+    from genbench.record import Record
 
 
 @click.command("sample")
@@ -20,19 +26,28 @@ from genbench.errors import GenbenchError
     required=True,
     help="A .png (a grid) or an .npz (uint8 array `samples`, and `labels` of a conditional model).",
 )
+@click.option(
+    "-b",
+    "--benchmark",
+    metavar="BENCHMARK",
+    help="Name or .toml file of the run's benchmark; by default the installed one of the name in its record.",
+)
 @click.option("--seed", type=click.IntRange(0), help="Seed of the samples; by default the run's own.")
 @results_option
-def command(run: str, n: int, output: Path, seed: int | None, results: Path) -> None:
+def command(run: str, n: int, output: Path, benchmark: str | None, seed: int | None, results: Path) -> None:
     """Draw samples from the final state of RUN, given as benchmark/model/seed-k or as its folder.
+
+    The model is built with the configuration, and sampled under the budget, that stand in the run's record.
 
     \b
     Examples:
       genbench sample digits/dcgan/seed-0 -o grid.png
       genbench sample digits/vae/seed-3 -n 5000 -o vae.npz
+      genbench sample mine/vae/seed-3 -b ./mine.toml -o grid.png
     """
     from genbench.executors.task import task
     from genbench.plugins import code_sha256
-    from genbench.selection import load_benchmark, select_model
+    from genbench.selection import select_model
     from genbench.store import Store, read_record
 
     if output.suffix not in (".png", ".npz"):
@@ -49,8 +64,34 @@ def command(run: str, n: int, output: Path, seed: int | None, results: Path) -> 
         click.echo(
             f"Warning: the code of {record.model.name} has changed since this run; its samples may differ", err=True
         )
-    benchmark = load_benchmark(registry, record.benchmark.name, dev=record.benchmark.dev)
+    restored = _benchmark_of(registry, record, benchmark)
+    if restored.digest != record.benchmark.digest:
+        click.echo(
+            f"Warning: the benchmark {restored.name} (digest {restored.digest}) is not that of this run "
+            f"({record.benchmark.digest}); its samples may differ",
+            err=True,
+        )
     chosen = record.seed if seed is None else seed
-    with task(registry, benchmark, model, chosen) as prepared:
+    with task(registry, restored, model, chosen, config=record.model.config) as prepared:
         prepared.call("sample", state=str((folder / "state").resolve()), n=n, output=str(output.resolve()))
     click.echo(f"{n} samples of {record.run} in {output}", err=True)
+
+
+def _benchmark_of(registry: Registry, record: Record, name_or_path: str | None) -> Benchmark:
+    """The benchmark of a run, with the budget that stands in its record where that was the caller's own."""
+    from genbench.selection import load_benchmark
+
+    name = record.benchmark.name
+    if name_or_path is None and name not in registry.benchmarks:
+        raise GenbenchError(f"{record.run}: no benchmark {name!r} is installed; give its file with -b {name}.toml")
+    budget = _budget_table(record.budget) if record.benchmark.custom_budget else None
+    return load_benchmark(registry, name_or_path or name, dev=record.benchmark.dev, budget_overrides=budget)
+
+
+def _budget_table(recorded: dict[str, Any]) -> dict[str, Any]:
+    """A record's limits as a benchmark's ``[budget]``: memory in MiB, and None for a limit that it lacks."""
+    table = {"flops": None, "device_memory": None, **recorded}
+    for key in ("memory", "device_memory"):
+        limit = table.pop(key)
+        table[f"{key}_mib"] = None if limit is None else limit >> 20
+    return table

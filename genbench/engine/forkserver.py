@@ -23,6 +23,7 @@ import selectors
 import signal
 import socket
 import sys
+import traceback
 from typing import Any
 
 from genbench.job import job_adapter
@@ -64,24 +65,30 @@ class Server:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         # A terminal's Ctrl-C goes to the whole foreground group; the harness decides what it means.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit())
         with selectors.DefaultSelector() as selector:
             selector.register(self._channel, selectors.EVENT_READ)
             selector.register(wake_read, selectors.EVENT_READ)
             self._send({"ready": os.getpid()})
-            while True:
-                ready = {key.fileobj for key, _ in selector.select()}
-                if wake_read in ready:
-                    os.read(wake_read, 4096)
-                    self._reap()
-                if self._channel in ready and not self._receive():
-                    break
-        for process in self._children:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process, signal.SIGKILL)
+            try:
+                while True:
+                    ready = {key.fileobj for key, _ in selector.select()}
+                    if wake_read in ready:
+                        os.read(wake_read, 4096)
+                        self._reap()
+                    if self._channel in ready and not self._receive():
+                        break
+            finally:
+                for process in self._children:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(process, signal.SIGKILL)
 
     def _receive(self) -> bool:
         """Take what has arrived; False once the other side has closed."""
-        received = self._channel.recv(1 << 16)
+        try:
+            received = self._channel.recv(1 << 16)
+        except ConnectionResetError:  # the harness died with our messages unread
+            return False
         self._buffer += received
         *lines, self._buffer = self._buffer.split(b"\n")
         for line in lines:
@@ -89,7 +96,11 @@ class Server:
         return bool(received)
 
     def _start(self, request: dict[str, Any]) -> None:
-        process = os.fork()
+        try:
+            process = os.fork()
+        except OSError:
+            self._send({"ended": request["id"], "exit": None, "cpu_seconds": 0.0})
+            return
         if process == 0:
             self._become_worker(request)
         self._children[process] = request["id"]
@@ -103,6 +114,7 @@ class Server:
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             self._channel.close()
             _redirect(request["log"])
@@ -111,6 +123,8 @@ class Server:
             from genbench.engine import worker
 
             code = worker.main(request)
+        except BaseException:
+            traceback.print_exc()
         finally:
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(OSError, ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 import traceback
@@ -19,6 +20,8 @@ STAGES = {
     "score": "genbench.engine.score:score",
 }
 """A run's stages: each is called with the :class:`~genbench.job.Job` and returns plain values for JSON."""
+
+MAX_REASON = 500
 
 STATUS_OF: tuple[tuple[type[BaseException], str], ...] = (
     (Diverged, "diverged"),
@@ -40,27 +43,38 @@ def run_stage(stage: str, job_path: Path) -> int:
         module, _, name = STAGES[stage].partition(":")
         job = read_job(job_path)
         result: dict[str, Any] = getattr(importlib.import_module(module), name)(job)
+        write_json(target, {"status": "ok", "reason": None, "result": result})
     except BaseException as error:
         traceback.print_exc()
-        write_json(target, {"status": status_of(error), "reason": reason_of(error)})
+        write_json(target, {"status": status_of(error, stage), "reason": reason_of(error)})
         return 1
-    write_json(target, {"status": "ok", "reason": None, "result": result})
     return 0
 
 
-def status_of(error: BaseException) -> str:
-    """The status that an error gives a run."""
-    return next((status for kind, status in STATUS_OF if isinstance(error, kind)), "failed")
+def status_of(error: BaseException, stage: str) -> str:
+    """The status that an error gives a run. Scoring runs no model, so what goes wrong there is the harness's."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        return "harness_error"
+    if isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error):
+        return "oom_host"
+    known = next((status for kind, status in STATUS_OF if isinstance(error, kind)), None)
+    return known or ("harness_error" if stage == "score" else "failed")
 
 
 def reason_of(error: BaseException) -> str:
     """One line for the table: the message, and where in the plugin it was raised."""
     if isinstance(error, GenbenchError):
-        return str(error)
+        return clean(str(error))
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     message = str(error).strip().splitlines()
-    return f"{type(error).__name__}{': ' + message[0] if message else ''}{where}"
+    return clean(f"{type(error).__name__}{': ' + message[0] if message else ''}") + where
+
+
+def clean(text: str) -> str:
+    """Text that any record can hold: no lone surrogates, no endless line."""
+    text = text.encode("utf-8", "replace").decode()
+    return text if len(text) <= MAX_REASON else text[:MAX_REASON] + " ..."
 
 
 def run_task(target: str, arguments: dict[str, Any], outcome: Path) -> int:
@@ -71,6 +85,7 @@ def run_task(target: str, arguments: dict[str, Any], outcome: Path) -> int:
     try:
         module, _, name = target.partition(":")
         result = getattr(importlib.import_module(module), name)(**arguments)
+        write_json(outcome, {"status": "ok", "reason": None, "result": result})
     except GenbenchError as error:
         write_json(outcome, {"status": "refused", "reason": str(error), "exit_code": error.exit_code})
         return 1
@@ -78,13 +93,13 @@ def run_task(target: str, arguments: dict[str, Any], outcome: Path) -> int:
         traceback.print_exc()
         write_json(outcome, {"status": "failed", "reason": reason_of(error)})
         return 1
-    write_json(outcome, {"status": "ok", "reason": None, "result": result})
     return 0
 
 
 def main(request: dict[str, Any]) -> int:
     """Carry out a request of the executor: a stage of a job, or a one-off task."""
-    sys.path[:0] = [folder for folder in request.get("sys_path", ()) if folder not in sys.path]
+    # At the end: a file beside a checked one must not shadow a module.
+    sys.path += [folder for folder in request.get("sys_path", ()) if folder not in sys.path]
     if "stage" in request:
         return run_stage(request["stage"], Path(request["job"]))
     return run_task(request["task"], request["arguments"], Path(request["outcome"]))

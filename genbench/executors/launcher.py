@@ -11,34 +11,17 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from genbench.errors import GenbenchError
+from genbench.executors.processes import Child, kill_tree
 
 
 class HarnessError(GenbenchError):
     """genbench's own machinery failed; not a result of the model."""
 
     exit_code = 1
-
-
-@dataclass
-class Child:
-    """A process that the fork server started.
-
-    Attributes:
-        pid: its process id, which is also its session's; None until it has started.
-        exit: its exit code, negative for a signal; None while it runs, or if the server was lost.
-        cpu_seconds: user and system time, of the process and the children that it waited for.
-    """
-
-    pid: int | None = None
-    exit: int | None = None
-    cpu_seconds: float = 0.0
-    started: threading.Event = field(default_factory=threading.Event)
-    ended: threading.Event = field(default_factory=threading.Event)
 
 
 class Launcher:
@@ -57,6 +40,7 @@ class Launcher:
         self._children: dict[int, Child] = {}
         self._next = 0
         self._lock = threading.Lock()
+        self._ready = threading.Event()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the launcher
         with theirs:
             self._server = subprocess.Popen(
@@ -100,11 +84,28 @@ class Launcher:
                 raise HarnessError(f"the fork server has ended: {self._last_words() or error}") from error
         child.started.wait()
         if child.pid is None:
-            raise HarnessError(f"the fork server has ended: {self._last_words() or 'without a word'}")
+            self.check_alive()
+            raise HarnessError("no process could be started: the system refused another one")
         return child
 
-    def call(self, target: str, arguments: Mapping[str, Any], sys_path: list[str] | None = None) -> Any:
+    def check_alive(self) -> None:
+        """Raises:
+        HarnessError: if the fork server has ended.
+        """
+        if not self._reader.is_alive():
+            raise HarnessError(f"the fork server has ended: {self._last_words() or 'without a word'}")
+
+    def call(
+        self,
+        target: str,
+        arguments: Mapping[str, Any],
+        sys_path: list[str] | None = None,
+        seconds: float | None = None,
+    ) -> Any:
         """Run a function of the engine, ``"package.module:function"``, in a process and return its result.
+
+        Args:
+            seconds: after which the process is ended; None to wait for as long as it takes.
 
         Raises:
             GenbenchError: what the function refused, with its exit code, or why it failed with its traceback.
@@ -118,7 +119,11 @@ class Launcher:
                 "sys_path": sys_path or [],
             }
             child = self.start(request, log, Path(folder))
-            child.ended.wait()
+            try:
+                if not child.ended.wait(seconds):
+                    raise HarnessError(f"{target} was still running after {seconds:g} s")
+            finally:
+                kill_tree(child)
             written = log.read_text(errors="replace") if log.exists() else ""
             if not outcome.exists():
                 raise HarnessError(f"{target} ended with {child.exit} and no outcome\n{written}")
@@ -131,10 +136,16 @@ class Launcher:
                 raise HarnessError(f"{found['reason']}\n{written}")
             return found["result"]
 
+    def kill(self) -> None:
+        """End every process at once, without waiting for any."""
+        self._server.terminate()
+
     def close(self) -> None:
         """End the server and every process that it started."""
         with contextlib.suppress(OSError):
             self._channel.shutdown(socket.SHUT_RDWR)
+        if not self._ready.is_set():
+            self._server.kill()  # still importing, and with no children yet
         self._server.wait()
         self._reader.join()
         self._channel.close()
@@ -151,18 +162,22 @@ class Launcher:
             for line in lines:
                 self._hear(json.loads(line))
         # The server is gone, and with it all that it started.
+        self._ready.set()
         for child in list(self._children.values()):
             child.started.set()
             child.ended.set()
 
     def _hear(self, message: dict[str, Any]) -> None:
-        if "started" in message:
+        if "ready" in message:
+            self._ready.set()
+        elif "started" in message:
             child = self._children[message["started"]]
             child.pid = message["pid"]
             child.started.set()
         elif "ended" in message:
             child = self._children.pop(message["ended"])
             child.exit, child.cpu_seconds = message["exit"], message["cpu_seconds"]
+            child.started.set()  # also where it could not be started at all
             child.ended.set()
 
     def _last_words(self) -> str:

@@ -53,6 +53,7 @@ class LocalExecutor:
 
         Raises:
             StoreError: if the results folder refuses; what is running then ends first.
+            HarnessError: if the fork server has ended; what was not begun is left for the next call.
         """
         with ThreadPoolExecutor(self.jobs, thread_name_prefix="run") as pool:
             futures: set[Future[None]] = {pool.submit(self._one, run, context, observer) for run in runs}
@@ -69,6 +70,7 @@ class LocalExecutor:
     def _one(self, run: PlannedRun, context: Context, observer: Observer) -> None:
         if self.cancelled:
             return
+        self._launcher.check_alive()
 
         def tell(function: Callable[[], None]) -> None:
             with self._lock:

@@ -13,13 +13,14 @@ from typing import Any
 
 from genbench import __version__
 from genbench.benchmark import Benchmark
+from genbench.errors import StoreError
 from genbench.executors.launcher import Launcher
 from genbench.executors.supervisor import LOG, OnProgress, Outcome, supervise
 from genbench.job import Job
 from genbench.matrix import PlannedRun, benchmark_id, sys_path
 from genbench.record import Milestone, Record, Score
 from genbench.specs import MetricSpec
-from genbench.store import Store, sha256_of
+from genbench.store import Store, as_store_error, sha256_of
 
 ARTIFACTS = (
     "samples.png",
@@ -62,22 +63,50 @@ def carry_out(
     Raises:
         StoreError: if the results folder refuses.
     """
-    with context.store.claim(run.key) as claimed:
+    store = context.store
+    with store.claim(run.key) as claimed:
         if not claimed:
             return None
+        if run.state != "unreadable" and (current := store.read(run.key)) != run.record:
+            return current  # another harness has done it since this one planned
         started = _now()
-        job = make_job(run, context)
-        job.write()
-        if run.entry.unsupported is not None:
-            outcome = Outcome("unsupported", run.entry.unsupported)
-        else:
-            outcome = supervise(job, launcher, cancelled, on_progress)
-        _clean(job.folder, keep=outcome.status == "ok")
-        record = assemble(job, outcome, run.record, started)
+        with as_store_error(store.root):
+            job = make_job(run, context)
+            job.write()
+        try:
+            outcome = _outcome(run, job, launcher, cancelled, on_progress)
+            record = _finished(run, job, outcome, started)
+        except StoreError:
+            raise
+        except Exception as error:
+            # A plugin may have brought its folder into any state, and said anything; the other runs go on.
+            job = make_job(run, context)
+            outcome = Outcome("harness_error", f"{type(error).__name__}: {error}")
+            record = _finished(run, job, outcome, started)
         if run.record is not None:
-            context.store.supersede(run.key)
-        context.store.commit(job.folder, run.key, record)
+            store.supersede(run.key)
+        elif run.state == "unreadable":
+            store.quarantine(run.key)
+        store.commit(job.folder, run.key, record)
         return record
+
+
+def _outcome(
+    run: PlannedRun, job: Job, launcher: Launcher, cancelled: threading.Event, on_progress: OnProgress
+) -> Outcome:
+    if run.entry.unsupported is not None:
+        return Outcome("unsupported", run.entry.unsupported)
+    return supervise(job, launcher, cancelled, on_progress)
+
+
+def _finished(run: PlannedRun, job: Job, outcome: Outcome, started: str) -> Record:
+    """The record, with nothing left in the working folder but what is kept."""
+    _clean(job.folder, keep=outcome.status == "ok")
+    # Attempts belong to the same code and benchmark: a stale run's are not this run's.
+    attempts = run.record.attempts if run.record is not None and run.state == "retry" else []
+    record = assemble(job, outcome, attempts, started)
+    record.to_json()  # refuses what JSON can't hold, before anything is moved
+    return record
 
 
 def make_job(run: PlannedRun, context: Context) -> Job:
@@ -106,8 +135,8 @@ def make_job(run: PlannedRun, context: Context) -> Job:
     )
 
 
-def assemble(job: Job, outcome: Outcome, earlier: Record | None, started: str) -> Record:
-    """The record of a run from what its stages left."""
+def assemble(job: Job, outcome: Outcome, earlier: list[dict[str, Any]], started: str) -> Record:
+    """The record of a run from what its stages left, and its earlier attempts."""
     trained = outcome.results.get("train", {})
     evaluated = outcome.results.get("evaluate", {})
     scored = outcome.results.get("score", {})
@@ -135,7 +164,7 @@ def assemble(job: Job, outcome: Outcome, earlier: Record | None, started: str) -
         cost=cost,
         environment=trained.get("environment", {"genbench": __version__, "python": platform.python_version()}),
         artifacts={name: sha256_of(job.folder / name) for name in ARTIFACTS if (job.folder / name).exists()},
-        attempts=[*(earlier.attempts if earlier else []), attempt],
+        attempts=[*earlier, attempt],
         started=started,
         finished=finished,
     )

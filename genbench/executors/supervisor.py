@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import threading
 import time
@@ -14,12 +13,12 @@ from typing import Any
 
 import psutil
 
-from genbench.executors.launcher import Child, HarnessError, Launcher
+from genbench.executors.launcher import HarnessError, Launcher
+from genbench.executors.processes import Child, family, kill_session, kill_tree
 from genbench.job import JOB, PROGRESS, STAGES, Job, Stage, outcome_file
 from genbench.record import Status
 
 POLL_SECONDS = 0.1
-TERM_SECONDS = 2.0
 LOG = "log.txt"
 
 OnProgress = Callable[[Stage, float], None]
@@ -76,13 +75,14 @@ def _run_stage(
     verdict: tuple[Status, str] | None = None
     while not child.ended.wait(POLL_SECONDS):
         held = _tree_memory(child.pid)
-        outcome.peak_memory = max(outcome.peak_memory, held)
+        if stage != "score":  # the evaluator's memory is not the model's
+            outcome.peak_memory = max(outcome.peak_memory, held)
         on_progress(stage, _read_progress(job, stage))
         if cancelled.is_set():
             verdict = "cancelled", "the harness was asked to stop"
         elif held > job.budget.memory:
             verdict = (
-                "oom_host",
+                "harness_error" if stage == "score" else "oom_host",
                 (f"{stage} held {held >> 20} MiB of memory where the benchmark allows {job.budget.memory >> 20} MiB"),
             )
         elif time.monotonic() > deadline:
@@ -97,7 +97,7 @@ def _run_stage(
             kill_tree(child)
             break
     outcome.cpu_seconds += child.cpu_seconds
-    _kill_session(child.pid)
+    kill_session(child.pid)
     return verdict or _verdict(stage, job, child, outcome)
 
 
@@ -114,42 +114,16 @@ def _verdict(stage: Stage, job: Job, child: Child, outcome: Outcome) -> tuple[St
     if child.exit is None:
         return "harness_error", f"{stage}: the fork server was lost"
     if child.exit < 0:
-        name = signal.Signals(-child.exit).name
+        number = -child.exit
+        name = signal.Signals(number).name if number in list(signal.Signals) else f"signal {number}"
         return "crashed", f"{stage} was ended by {name}; see {LOG}"
     return "failed", f"{stage} exited with {child.exit} before it was done; see {LOG}"
-
-
-def kill_tree(child: Child) -> None:
-    """End a process and all its descendants: TERM, a grace, KILL."""
-    assert child.pid is not None
-    family = _family(child.pid)
-    for process in family:
-        with contextlib.suppress(psutil.Error):
-            process.terminate()
-    child.ended.wait(TERM_SECONDS)
-    for process in {*family, *_family(child.pid)}:
-        with contextlib.suppress(psutil.Error):
-            process.kill()
-    child.ended.wait()
-
-
-def _kill_session(session: int) -> None:
-    """What a stage left running in its session (forked helpers, say) ends with it."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(session, signal.SIGKILL)
-
-
-def _family(pid: int) -> list[psutil.Process]:
-    with contextlib.suppress(psutil.Error):
-        process = psutil.Process(pid)
-        return [process, *process.children(recursive=True)]
-    return []
 
 
 def _tree_memory(pid: int) -> int:
     """Resident bytes of a process and its descendants."""
     total = 0
-    for process in _family(pid):
+    for process in family(pid):
         with contextlib.suppress(psutil.Error):
             total += process.memory_info().rss
     return total

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,13 +36,25 @@ class Task:
 
 
 @contextmanager
-def task(registry: Registry, benchmark: Benchmark, model: SelectedModel, seed: int) -> Iterator[Task]:
+def task(
+    registry: Registry, benchmark: Benchmark, model: SelectedModel, seed: int, config: Mapping[str, Any] | None = None
+) -> Iterator[Task]:
     """A task on a model and a benchmark, its data in the cache.
 
+    Args:
+        registry: all that is installed.
+        benchmark: whose data, evaluator and settings are used.
+        model: what is built.
+        seed: of its draws.
+        config: the model's whole configuration, of an earlier run; by default that of today's declaration.
+
     Raises:
-        GenbenchError: if the model can't be used on the data, or these are missing.
+        GenbenchError: if the model can't be used on the data or has no such configuration, or data are missing.
     """
     (entry,) = choose(benchmark, [model])
+    if config is not None:
+        _check_fields(model, set(config), set(entry.identity.config))
+        entry = dataclasses.replace(entry, identity=dataclasses.replace(entry.identity, config=dict(config)))
     if entry.unsupported is not None:
         raise SpecError(f"{model.name} can't be used on {benchmark.dataset.name}: {entry.unsupported}")
     with tempfile.TemporaryDirectory(prefix="genbench-") as folder, Launcher(benchmark.budget.threads) as launcher:
@@ -50,3 +63,13 @@ def task(registry: Registry, benchmark: Benchmark, model: SelectedModel, seed: i
         job = make_job(PlannedRun(RunKey(benchmark.folder, model.name, seed), entry, "new", None), context)
         job.write()
         yield Task(job, launcher)
+
+
+def _check_fields(model: SelectedModel, recorded: set[str], declared: set[str]) -> None:
+    """A configuration from before a field came or went can't be built by today's code."""
+    if recorded != declared:
+        fields = ", ".join(sorted(recorded ^ declared))
+        raise SpecError(
+            f"{model.name}: its configuration has other fields than at that run ({fields}); install the version of "
+            "the plugin that made it"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -39,9 +40,11 @@ class Remaining:
     def progressed(self, run: PlannedRun, share: float) -> None:
         self._done[str(run.key)] = share
 
-    def finished(self, run: PlannedRun, seconds: float) -> None:
+    def finished(self, run: PlannedRun, seconds: float | None) -> None:
+        """``seconds`` is None for a run that was left to another harness."""
         self._open.pop(str(run.key), None)
-        self._durations.setdefault(run.key.model, []).append(seconds)
+        if seconds is not None:
+            self._durations.setdefault(run.key.model, []).append(seconds)
 
     @property
     def seconds(self) -> float | None:
@@ -87,7 +90,7 @@ class View:
 
     def finished(self, run: PlannedRun, record: Record | None) -> None:
         seconds = time.monotonic() - self._began[str(run.key)]
-        self.remaining.finished(run, seconds)
+        self.remaining.finished(run, seconds if record is not None else None)
         self._count += 1
         self._say(f"[{self._count}/{self._total}] {run.key}  {_verdict(record)}  {seconds:.1f} s{self._left()}")
         if record is not None:
@@ -145,7 +148,7 @@ class LiveView(View):
 def live_view(registry: Registry, runs: Sequence[PlannedRun], kept: int, jobs: int) -> Iterator[View]:
     """The view that fits stderr: live on a terminal, plain lines elsewhere."""
     if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
-        yield View(registry, runs, kept, jobs, lambda line: print(line, file=sys.stderr, flush=True))
+        yield View(registry, runs, kept, jobs, _print)
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -161,6 +164,12 @@ def live_view(registry: Registry, runs: Sequence[PlannedRun], kept: int, jobs: i
         yield LiveView(
             progress, registry, runs, kept, jobs, lambda line: console.print(line, markup=False, highlight=False)
         )
+
+
+def _print(line: str) -> None:
+    # Progress that can't be told (a full disk behind 2>file) must not end a run.
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def _names(run: PlannedRun) -> dict[str, Any]:
