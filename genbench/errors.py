@@ -67,6 +67,6 @@ class Diverged(GenbenchError):
 
 
 class OverBudget(GenbenchError):
-    """A model holds more parameters than the benchmark allows; becomes the status ``over_budget``."""
+    """A model holds more parameters, or spends more, than the benchmark allows; becomes the status ``over_budget``."""
 
     exit_code = 1

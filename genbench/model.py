@@ -57,7 +57,8 @@ class Model(Protocol):
 
         Returns:
             Losses and other figures for the curve: a name each and a 0-d tensor. A NaN or an infinity ends
-            the run as ``diverged``. May be empty.
+            the run as ``diverged``. May be empty. The names ``step``, ``images``, ``flops``, ``seconds`` and
+            ``n``, and those that begin with ``score:``, are genbench's own and refused.
         """
         ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib.util
+import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -180,8 +181,17 @@ def check_model_spec(spec: ModelSpec) -> None:
     except TypeError as error:
         raise SpecError(f"model {spec.name!r}: every field of its config needs a default: {error}") from None
     for entry in dataclasses.fields(spec.config):
-        if type(getattr(defaults, entry.name)) not in (bool, int, float, str):
+        default = getattr(defaults, entry.name)
+        if type(default) not in (bool, int, float, str):
             raise SpecError(f"model {spec.name!r}: config field {entry.name!r} must be a bool, int, float or str")
+        if isinstance(default, float) and not math.isfinite(default):
+            raise SpecError(f"model {spec.name!r}: config field {entry.name!r} must be finite, not {default}")
+    for role, target in (("config", spec.config), ("factory", spec.factory)):
+        if not isinstance(target, str) and "." in getattr(target, "__qualname__", ""):
+            raise SpecError(
+                f"model {spec.name!r}: {role} {target.__qualname__!r} stands inside another class or function; move "
+                "it to the top of its module, where a run's processes can import it"
+            )
     if type(getattr(defaults, "batch_size", None)) is not int:
         raise SpecError(f"model {spec.name!r}: its config needs a field batch_size of type int")
     if spec.likelihood is not None and spec.likelihood not in LIKELIHOOD_KINDS:
@@ -273,13 +283,13 @@ def _load_file(path: Path) -> ModuleType:
 
 
 def code_sha256(spec: ModelSpec, plugin: Plugin) -> str:
-    """SHA-256 of every file of the packages that a model is made of: the plugin's, the factory's, ``spec.code``.
+    """SHA-256 of every file of the packages that a model is made of: the plugin's, factory's, config's, ``spec.code``.
 
     Raises:
         GenbenchError: if one of them can't be found.
     """
     factory = spec.factory if isinstance(spec.factory, str) else spec.factory.__module__
-    packages = {plugin.module, factory, *spec.code}
+    packages = {plugin.module, factory, spec.config.__module__, *spec.code}
     digest = hashlib.sha256()
     for package in sorted({re.split(r"[.:]", name)[0] for name in packages}):
         for path, label in _files_of(package, plugin.root):

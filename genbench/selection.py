@@ -22,6 +22,8 @@ Value = bool | int | float | str
 MODEL = re.compile(r"^([^\[\]=,\s]+)(?:\[([^\[\]]*)\])?$")
 INTEGER = re.compile(r"^[+-]?\d+$")
 NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
+MAX_DIGITS = 300
+"""Of a whole number: as many as a float can hold."""
 
 
 @dataclass(frozen=True)
@@ -142,10 +144,15 @@ def literal(raw: str) -> Value:
 
     >>> [literal(raw) for raw in ("true", "3", "1e-4", "hinge")]
     [True, 3, 0.0001, 'hinge']
+
+    Raises:
+        SpecError: for a whole number of more than ``MAX_DIGITS`` digits.
     """
     if raw in ("true", "false"):
         return raw == "true"
     if INTEGER.match(raw):
+        if len(raw) > MAX_DIGITS:
+            raise SpecError(f"{raw[:12]}...: a number of {len(raw)} digits; {MAX_DIGITS} are the most")
         return int(raw)
     return float(raw) if NUMBER.match(raw) else raw
 

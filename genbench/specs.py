@@ -221,7 +221,7 @@ def resolve_config(spec: ModelSpec, data: DataSpec, overrides: Mapping[str, obje
     """The configuration of a run: the dataclass's defaults, the spec's for this data, the user's.
 
     Raises:
-        SpecError: if a name is not a field of the config or a value is not of its type.
+        SpecError: if a name is not a field of the config, or a value is not of its type or not finite.
     """
     changes: dict[str, object] = {**spec.defaults(data), **overrides}
     fields = {field.name: field for field in dataclasses.fields(spec.config)}
@@ -231,7 +231,7 @@ def resolve_config(spec: ModelSpec, data: DataSpec, overrides: Mapping[str, obje
             raise SpecError.unknown(f"option of {spec.name}", key, fields)
         wanted = type(getattr(defaults, key))
         if wanted is float and type(value) is int:
-            changes[key] = float(value)
+            changes[key] = _to_float(spec.name, key, value)
         elif type(value) is not wanted:
             raise SpecError(
                 f"{spec.name}[{key}={value}]: {key} takes a value of type {wanted.__name__}, such as "
@@ -243,4 +243,15 @@ def resolve_config(spec: ModelSpec, data: DataSpec, overrides: Mapping[str, obje
         raise SpecError(f"{spec.name}: its configuration refused {changes}: {error}") from error
     if not isinstance(getattr(config, "batch_size", None), int) or config.batch_size < 1:
         raise SpecError(f"{spec.name}: batch_size must be a whole number of 1 or more")
+    for key in fields:
+        value = getattr(config, key)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise SpecError(f"{spec.name}: {key} must be finite, not {value}: no record can hold it")
     return config
+
+
+def _to_float(name: str, key: str, value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise SpecError(f"{name}: {key} is larger than any float") from None

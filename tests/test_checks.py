@@ -26,7 +26,7 @@ def worker() -> Iterator[None]:
     """Checks run in a worker's settings; put this process's back afterwards."""
     threads = torch.get_num_threads()
     with rng.preserved():
-        prepare_torch(1)
+        prepare_torch(1, "cpu")
         yield
     torch.set_deterministic_debug_mode("default")
     torch.set_default_dtype(torch.float32)

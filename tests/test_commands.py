@@ -1,12 +1,15 @@
 """`sample`, `score` and `check`: the commands that start a process for one task."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from commands import ZOO, genbench
 from PIL import Image
+
+from genbench.plugins import discover
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +36,62 @@ def test_sample_with_another_seed_gives_other_samples_as_a_grid(results: Path, t
     first, second = (np.asarray(Image.open(tmp_path / f"{seed}.png")) for seed in (1, 2))
     assert first.shape == second.shape
     assert not np.array_equal(first, second)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Results of a benchmark of the caller's own, at a budget and with a configuration of the caller's own."""
+    folder = tmp_path_factory.mktemp("own")
+    smoke = discover().benchmarks["digits-smoke"].spec.read_text()
+    (folder / "mine.toml").write_text(smoke.replace('name = "digits-smoke"', 'name = "mine"'))
+    done = genbench("run", "marginals", "-b", folder / "mine.toml", "--seeds", "0", "--budget", "images=3000",
+                    "--results", folder / "results")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (record,) = (folder / "results").glob("mine*/marginals/seed-0/record.json")
+    return folder / "mine.toml", record.parent
+
+
+def test_sample_takes_a_benchmark_by_its_file_and_the_budget_from_the_record(
+    own: tuple[Path, Path], tmp_path: Path
+) -> None:
+    file, run = own
+    kept = np.load(run / "samples.npz")["samples"]
+    done = genbench("sample", run, "-b", file, "-n", len(kept), "-o", tmp_path / "more.npz")
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    assert np.array_equal(np.load(tmp_path / "more.npz")["samples"], kept)
+
+
+def test_sample_says_how_a_benchmark_that_is_not_installed_is_given(own: tuple[Path, Path], tmp_path: Path) -> None:
+    done = genbench("sample", own[1], "-o", tmp_path / "more.npz")
+    assert done.returncode == 2
+    assert "give its file with -b mine.toml" in done.stderr
+
+
+def test_sample_warns_of_another_benchmark_than_the_runs(results: Path, own: tuple[Path, Path], tmp_path: Path) -> None:
+    done = genbench("sample", RUN, "-b", own[0], "-n", 2, "-o", tmp_path / "more.npz", "--results", results)
+    assert done.returncode == 0, done.stderr
+    assert "the benchmark mine" in done.stderr
+    assert "is not that of this run" in done.stderr
+
+
+def test_sample_builds_the_model_with_the_recorded_configuration(results: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(results / RUN, copy)
+    record = json.loads((copy / "record.json").read_text())
+    record["model"]["config"]["gone"] = 1
+    (copy / "record.json").write_text(json.dumps(record))
+    done = genbench("sample", copy, "-n", 2, "-o", tmp_path / "more.npz")
+    assert done.returncode == 2
+    assert "its configuration has other fields than at that run (gone)" in done.stderr
+
+
+def test_sample_into_a_file_that_cannot_be_written_is_an_error_of_the_disk(results: Path, tmp_path: Path) -> None:
+    for name in ("more.npz", "more.png"):
+        (tmp_path / name).symlink_to(tmp_path / "nowhere" / name)
+        done = genbench("sample", RUN, "-n", 2, "-o", tmp_path / name, "--results", results)
+        assert done.returncode == 4
+        assert f"{name}: cannot be written: No such file" in done.stderr
 
 
 def test_sample_names_the_nearest_run(results: Path) -> None:
@@ -89,6 +148,13 @@ def test_check_passes_a_good_model_and_explains_a_bad_one() -> None:
     assert bad.returncode == 3
     failed = {result["name"]: result["message"] for result in json.loads(bad.stdout) if result["verdict"] == "failed"}
     assert "must return uint8" in failed["samples_have_the_promised_form"]
+
+
+@pytest.mark.parametrize(("fault", "said"), [("segfaults", "came to no end"), ("exits", "SystemExit")])
+def test_check_survives_a_model_that_ends_its_process(fault: str, said: str) -> None:
+    done = genbench("check", f"zoo-{fault}", "-b", "digits-smoke", python_path=(ZOO,))
+    assert done.returncode == 3
+    assert said in done.stdout + done.stderr
 
 
 def test_check_takes_a_single_file(tmp_path: Path) -> None:

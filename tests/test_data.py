@@ -212,6 +212,17 @@ def test_a_cache_that_cannot_be_written_is_told_with_the_way_out(tmp_path: Path,
         data.materialise(SPEC, tmp_path / "file" / "data")
 
 
+def test_a_cache_that_cannot_be_read_is_told_with_the_way_out(
+    tmp_path: Path, importable: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_dir", denied)  # a mode would not stop root
+    with pytest.raises(DataError, match="cannot be looked for there: Permission denied; set GENBENCH_CACHE"):
+        data.materialise(SPEC, tmp_path)
+
+
 def test_a_pickle_in_the_cache_is_refused_unread(folder: Path) -> None:
     with (folder / "train.x.npy").open("wb") as stream:
         np.save(stream, np.array([object()]), allow_pickle=True)

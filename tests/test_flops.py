@@ -1,5 +1,6 @@
 """Training FLOPs against counts made by hand."""
 
+import pytest
 import torch
 from torch import nn
 
@@ -50,15 +51,36 @@ def test_the_penalty_on_a_gradient_counts_its_double_backward() -> None:
     assert counter.flops == 6 * product
 
 
-def test_uncounted_steps_are_charged_the_mean_of_the_counted_ones() -> None:
-    meter, layer, total = FlopMeter(seed=0), nn.Linear(8, 8, bias=False), 0.0
-    steps = 4000
-    for step in range(steps):
+def charges(costs: list[int], seed: int) -> tuple[list[float], list[bool]]:
+    """What a meter charges for steps that multiply ``costs[step]`` rows, and which of them it counts."""
+    meter, layer = FlopMeter(seed), nn.Linear(8, 8, bias=False)
+    charged = []
+    for step, rows in enumerate(costs):
         with meter.step(step):
-            layer(torch.ones(1 + step % 2, 8))
-        total += meter.charge
-    true = sum(2 * (1 + step % 2) * 64 for step in range(steps))
-    assert abs(total - true) / true < 0.02
+            layer(torch.ones(rows, 8))
+        charged.append(meter.charge)
+    return charged, [meter.counts(step) for step in range(len(costs))]
+
+
+def test_counted_steps_are_charged_their_count_and_others_the_mean_of_the_counted_so_far() -> None:
+    costs = [1 + step % 3 for step in range(1000)]
+    charged, counted = charges(costs, seed=0)
+    assert 16 < sum(counted) < 100
+    for step, flops in enumerate(charged):
+        seen = [costs[earlier] for earlier in range(step + 1) if counted[earlier]]
+        expected = costs[step] if counted[step] else sum(seen) / len(seen)
+        assert flops == pytest.approx(expected * 2 * 8 * 8, rel=1e-12)
+
+
+def test_a_run_whose_steps_all_cost_the_same_is_charged_exactly() -> None:
+    charged, _ = charges([3] * 600, seed=5)
+    assert sum(charged) == 600 * 3 * 2 * 8 * 8
+
+
+def test_an_operator_that_is_no_overload_is_let_through_uncounted() -> None:
+    with FlopCounter() as counter:
+        assert counter.__torch_dispatch__(lambda x: x + 1, (), (1,)) == 2
+    assert counter.flops == 0
 
 
 def test_about_one_step_in_128_is_counted_after_the_first_sixteen() -> None:

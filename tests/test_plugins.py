@@ -67,6 +67,18 @@ BROKEN = {
         "must be a dataclass",
     ),
     "a config field of another type": (GOOD.replace("= 8", "= 8\n    x: object = None"), "'x' must be a bool, int"),
+    "a default that is infinite": (
+        GOOD.replace("= 8", "= 8\n    x: float = float('inf')"), "'x' must be finite, not inf"
+    ),
+    "a config inside a class": (
+        GOOD.replace("@dataclass(frozen=True)\nclass", "class Outer:\n  @dataclass(frozen=True)\n  class")
+        .replace(" Config, ", " Outer.Config, "),
+        "config 'Outer.Config' stands inside another class or function",
+    ),
+    "a factory inside a function": (
+        GOOD.replace('"nowhere:Model"', "make()") + "\ndef make():\n    class Model: pass\n    return Model\n",
+        "factory 'make.<locals>.Model' stands inside another class or function",
+    ),
     "an unknown likelihood": (GOOD.replace('"A model"', '"A model", likelihood="exactly"'), "did you mean 'exact'?"),
     "a factory that is no import string": (GOOD.replace("nowhere:Model", "nowhere"), "package.module:Class"),
     "a benchmark that is no TOML file": (

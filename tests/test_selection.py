@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import factories
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from genbench.errors import BenchmarkError, GenbenchError, SpecError
 from genbench.selection import load_benchmark, model_string, parse_budget, parse_model, select_model
+from genbench.specs import resolve_config
 
 
 def written(folder: Path, name: str = "tiny", **changes: object) -> Path:
@@ -189,3 +191,17 @@ def test_an_unknown_benchmark_and_a_missing_file_are_told_apart() -> None:
         load_benchmark(factories.registry(), "tiny")
     with pytest.raises(BenchmarkError, match=r"nowhere/tiny\.toml: cannot be read: No such file"):
         load_benchmark(factories.registry(), "nowhere/tiny.toml")
+
+
+def test_numbers_of_no_use_are_refused_by_name() -> None:
+    with pytest.raises(SpecError, match=r"999.*5000 digits"):
+        parse_model(f"toy[width={'9' * 5000}]")
+    with pytest.raises(SpecError, match=r"toy.*lr=1e999"):
+        select_model(factories.registry(), "toy[lr=1e999]")
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), 10**400])
+def test_a_configuration_that_no_record_could_hold_is_refused(value: float) -> None:
+    spec = dataclasses.replace(factories.registry().models["toy"].spec, defaults=lambda data: {"lr": value})
+    with pytest.raises(SpecError, match="toy: lr"):
+        resolve_config(spec, factories.DATA, {})

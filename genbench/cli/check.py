@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from genbench.cli.options import benchmark_option, json_option, load_registry, print_json
-from genbench.errors import GenbenchError
+from genbench.errors import GenbenchError, VerificationFailed
 
 if TYPE_CHECKING:
     from genbench.plugins import Registry
@@ -34,13 +34,18 @@ def command(model: str, benchmark: str, as_json: bool) -> int:
       genbench check 'my-model[width=8]' -b digits-smoke
       genbench check ./my_model.py
     """
+    from genbench.executors.launcher import HarnessError
     from genbench.executors.task import task
     from genbench.selection import load_benchmark
 
     registry = load_registry()
     selected = _select(registry, model)
     with task(registry, load_benchmark(registry, benchmark), selected, seed=0) as prepared:
-        results: list[dict[str, Any]] = prepared.call("check")
+        budget = prepared.job.budget
+        try:
+            results: list[dict[str, Any]] = prepared.call("check", seconds=budget.seconds + budget.grace)
+        except HarnessError as error:
+            raise VerificationFailed(f"{selected.name}: the checks came to no end: {error}") from None
     failed = [result for result in results if result["verdict"] == "failed"]
     if as_json:
         print_json(results)

@@ -29,8 +29,29 @@ def resolve(target: str) -> Any:
     return getattr(module, name)
 
 
-def prepare_torch(threads: int) -> None:
-    """Deterministic algorithms, no autotuning, no TF32, and the benchmark's number of threads."""
+def require_device(device: str) -> None:
+    """Refuse a benchmark that this machine has no device for.
+
+    Raises:
+        GenbenchError: if ``device`` is ``cuda`` and torch finds none.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise GenbenchError(
+            "the benchmark's budget needs a CUDA device, and torch finds none here; run it on a machine with one, "
+            "or with --budget device=cpu"
+        )
+
+
+def prepare_torch(threads: int, device: str) -> None:
+    """Deterministic algorithms, no autotuning, no TF32, the benchmark's number of threads, and its device ready.
+
+    Raises:
+        GenbenchError: if the device is not there.
+    """
+    require_device(device)
+    if device == "cuda":
+        # Otherwise the model's first use would initialise it, after the stream `init` was seeded.
+        torch.cuda.init()
     torch.set_num_threads(threads)
     # The same as use_deterministic_algorithms(True), which also imports the compiler: 2 s and 800 modules a process.
     torch.set_deterministic_debug_mode("error")
@@ -42,10 +63,18 @@ def prepare_torch(threads: int) -> None:
 
 def build(job: Job) -> Model:
     """The model of a job, built under the stream ``init``."""
-    sys.path[:0] = [folder for folder in job.sys_path if folder not in sys.path]
+    # At the end: a random.py beside a checked file must not stand in for the standard library's.
+    sys.path += [folder for folder in job.sys_path if folder not in sys.path]
     config = resolve(job.config_type)(**job.model.config)
     rng.seed_globals(job.seed, "init")
     return cast(Model, resolve(job.factory)(config, job.data, torch.device(job.budget.device)))
+
+
+RESERVED_LOGS = frozenset({"step", "images", "flops", "seconds", "n"})
+"""Columns of ``curve.csv`` that the core fills."""
+
+SCORE_COLUMN = "score:"
+"""Prefix of the columns that hold scores."""
 
 
 def check_logs(logs: object) -> Mapping[str, torch.Tensor]:
@@ -59,6 +88,8 @@ def check_logs(logs: object) -> Mapping[str, torch.Tensor]:
     for name, value in logs.items():
         if not isinstance(name, str):
             raise InvalidOutput(f"train_step: names are strings, not {name!r}")
+        if name in RESERVED_LOGS or name.startswith(SCORE_COLUMN):
+            raise InvalidOutput(f"train_step: {name!r} is a column of curve.csv that genbench fills; log another name")
         if not isinstance(value, torch.Tensor) or value.dim() != 0:
             found = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
             raise InvalidOutput(f"train_step: {name!r} must be a 0-d tensor, not {found}")

@@ -8,7 +8,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -92,19 +92,26 @@ def materialise(spec: DatasetSpec, cache: Path) -> Path:
         DataError: if the data cannot be loaded or written, or are not what the spec says.
     """
     folder = cache / f"{spec.name}-{spec.sha256[:16]}"
-    if _is_intact(folder, spec):
-        return folder
+    with _cache_errors(cache, spec, "looked for"):
+        if _is_intact(folder, spec):
+            return folder
     splits = _load(spec)
     check(spec, splits)
-    try:
+    with _cache_errors(cache, spec, "stored"):
         cache.mkdir(parents=True, exist_ok=True)
         _write(folder, spec, splits)
+    return folder
+
+
+@contextlib.contextmanager
+def _cache_errors(cache: Path, spec: DatasetSpec, what: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise DataError(
-            f"{cache}: the data set {spec.name!r} cannot be stored there: {error.strerror}; "
-            "set GENBENCH_CACHE to a folder that can be written"
+            f"{cache}: the data set {spec.name!r} cannot be {what} there: {error.strerror}; "
+            "set GENBENCH_CACHE to a folder that can be read and written"
         ) from None
-    return folder
 
 
 def load_split(folder: Path, split: str) -> Examples:
@@ -220,6 +227,6 @@ def _read(path: Path) -> np.ndarray:
         array: np.ndarray = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         raise DataError(f"{path}: is missing; the data set must be materialised again") from None
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, MemoryError) as error:
         raise DataError(f"{path}: cannot be read as an array: {error}") from None
     return array

@@ -20,7 +20,6 @@ from genbench.engine.data import stratified_choice
 from genbench.engine.environment import peak_memory
 from genbench.engine.flops import FlopCounter
 from genbench.engine.likelihood import log_probs
-from genbench.engine.progress import Progress
 from genbench.errors import OverBudget
 from genbench.job import Job, outcome_file
 from genbench.model import Batch, Model
@@ -32,8 +31,9 @@ PREPARE_SHARE = 0.05
 def evaluate(job: Job) -> dict[str, Any]:
     """Sample from every state of a run and take the likelihood of held-out examples.
 
-    Leaves ``samples-<k>.npz`` and ``nats-<k>.npz`` for milestone k, and ``samples.npz`` and ``nats.npz`` for the
-    last state, in the working folder.
+    All samples are drawn before the first held-out example is handed to a model, so that none can find its way
+    into them. Leaves ``samples-<k>.npz`` and ``nats-<k>.npz`` for milestone k, and ``samples.npz`` and
+    ``nats.npz`` for the last state, in the working folder.
 
     Returns:
         Timings, and what ``prepare_for_eval`` spent on the last state.
@@ -41,22 +41,18 @@ def evaluate(job: Job) -> dict[str, Any]:
     Raises:
         InvalidOutput, OverBudget: as the model earns it. Anything else is the plugin's own error.
     """
-    prepare_torch(job.budget.threads)
+    prepare_torch(job.budget.threads, job.budget.device)
     trained = json.loads(outcome_file(job.folder, "train").read_text())["result"]
-    progress = Progress(job.folder, "evaluate")
-    states = [f"-{index}" for index in range(len(trained["milestones"]))]
-    for position, suffix in enumerate(states):
-        _evaluate_state(
-            job,
-            suffix,
-            job.samples.milestone_n,
-            job.likelihood_settings.milestone_examples,
-            job.likelihood_settings.milestone_draws,
-        )
-        progress.report((position + 1) / (len(states) + 1))
-    spent, sample_seconds = _evaluate_state(
-        job, "", job.samples.n, job.likelihood_settings.examples, job.likelihood_settings.draws
-    )
+    milestones = [f"-{index}" for index in range(len(trained["milestones"]))]
+    for suffix in milestones:
+        _write_samples(job, suffix, job.samples.milestone_n)
+    spent, sample_seconds = _write_samples(job, "", job.samples.n)
+
+    if job.likelihood is not None:
+        settings = job.likelihood_settings
+        for suffix in milestones:
+            _write_nats(job, suffix, settings.milestone_examples, settings.milestone_draws)
+        _write_nats(job, "", settings.examples, settings.draws)
     return {
         "prepare": spent,
         "sample_seconds": sample_seconds,
@@ -92,20 +88,21 @@ def class_frequencies(labels: np.ndarray, classes: int) -> np.ndarray:
     return np.asarray(counts / counts.sum())
 
 
-def _evaluate_state(job: Job, suffix: str, n: int, examples: int, draws: int) -> tuple[dict[str, Any], float]:
+def _write_samples(job: Job, suffix: str, n: int) -> tuple[dict[str, Any], float]:
+    """Sample from a state; returns what preparing spent and the seconds that sampling took."""
     model, spent = restore(job, job.folder / f"state{suffix}")
     began = time.monotonic()
     samples, labels = draw_samples(job, model, n)
     sample_seconds = time.monotonic() - began
     arrays = {"samples": samples} if labels is None else {"samples": samples, "labels": labels}
     np.savez_compressed(job.folder / f"samples{suffix}.npz", allow_pickle=False, **arrays)
-    if job.likelihood is not None:
-        _write_nats(job, model, suffix, examples, draws)
     return spent, sample_seconds
 
 
-def _write_nats(job: Job, model: Model, suffix: str, examples: int, draws: int) -> None:
+def _write_nats(job: Job, suffix: str, examples: int, draws: int) -> None:
+    """The likelihood of held-out examples under a state, which is restored anew: one model at a time in memory."""
     assert job.likelihood is not None
+    model, _ = restore(job, job.folder / f"state{suffix}")
     held_out, labels = splits.held_out(Path(job.data_folder), job.dev)
     # Which examples are scored is a matter of their content, the same for every model and seed.
     wanted = min(examples, len(held_out))

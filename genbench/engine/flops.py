@@ -73,8 +73,8 @@ class FlopCounter(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        formula = flop_registry.get(func._overloadpacket)
-        if formula is None and torch.is_inference_mode_enabled():
+        formula = flop_registry.get(getattr(func, "_overloadpacket", None))  # a higher-order operator has none
+        if formula is None and torch.is_inference_mode_enabled() and hasattr(func, "decompose"):
             # Without autograd's own decomposition a composite (linear, say) arrives whole.
             with self:
                 result = func.decompose(*args, **kwargs)

@@ -10,6 +10,9 @@ from PIL import Image
 
 from genbench.specs import DataSpec
 
+GRID_CHANNELS = (1, 3)
+"""Numbers of channels that a PNG without transparency shows."""
+
 GAP = 2
 TARGET_PIXELS = 640
 
@@ -23,7 +26,7 @@ def write_grid(samples: np.ndarray, data: DataSpec, path: Path, columns: int | N
     Raises:
         ValueError: if the data are no images of 1 or 3 channels.
     """
-    if not data.is_image or data.shape[0] not in (1, 3):
+    if not data.is_image or data.shape[0] not in GRID_CHANNELS:
         raise ValueError(f"a grid needs images of 1 or 3 channels, not shape {data.shape}")
     channels, height, width = data.shape
     columns = columns or math.ceil(math.sqrt(len(samples)))

@@ -2,34 +2,59 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections import deque
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import torch
+from torch.nn.parameter import is_lazy
+
+FOREIGN = ("torch", "numpy", "builtins")
+"""Top-level modules whose objects are not looked into, torch's modules and optimisers apart."""
+
+LEAVES = (str, bytes, int, float, complex, type(None), type, ModuleType, FunctionType, BuiltinFunctionType)
+
+MOST_OBJECTS = 200_000
+"""Visited at most, nearest first: a model may hold on to a graph of any size."""
 
 
 def count_parameters(model: object) -> int:
-    """The number of trainable numbers: elements of all distinct ``nn.Parameter`` reachable from the attributes
-    of ``model`` through modules, lists, tuples and dicts."""
-    found: dict[int, int] = {}
-    seen: set[int] = set()
+    """The number of trainable numbers: elements of all distinct ``nn.Parameter`` reachable from ``model``.
 
-    def visit(value: Any) -> None:
-        if id(value) in seen:
-            return
-        seen.add(id(value))
+    The way leads through modules, optimisers, lists, tuples, sets and dicts, and through the attributes of plain
+    objects and dataclasses; not through closures, nor through other objects of torch and NumPy.
+    """
+    found = 0
+    waiting: deque[Any] = deque([model])
+    # Objects, not their ids alone: an id is free for another object once its own is gone.
+    seen: dict[int, Any] = {}
+    while waiting and len(seen) < MOST_OBJECTS:
+        value = waiting.popleft()
+        if isinstance(value, LEAVES) or id(value) in seen:
+            continue
+        seen[id(value)] = value
         if isinstance(value, torch.nn.Parameter):
-            found[id(value)] = value.numel() if value.requires_grad else 0
-        elif isinstance(value, torch.nn.Module):
-            for parameter in value.parameters():
-                visit(parameter)
-            for item in vars(value).values():
-                visit(item)
-        elif isinstance(value, dict):
-            for item in value.values():
-                visit(item)
-        elif isinstance(value, list | tuple):
-            for item in value:
-                visit(item)
+            if value.requires_grad and not is_lazy(value):
+                found += value.numel()
+        else:
+            waiting.extend(_held_by(value))
+    return found
 
-    visit(model if isinstance(model, torch.nn.Module) else vars(model) if hasattr(model, "__dict__") else {})
-    return sum(found.values())
+
+def _held_by(value: Any) -> list[Any]:
+    """The objects that are looked into next."""
+    if isinstance(value, torch.nn.Module):
+        return [*value.parameters(), *vars(value).values()]
+    if isinstance(value, torch.optim.Optimizer):
+        return [value.param_groups]
+    if isinstance(value, dict):
+        return list(value.values())
+    if isinstance(value, list | tuple | set | frozenset | deque):
+        return list(value)
+    if isinstance(value, MethodType):
+        return [value.__self__]
+    if type(value).__module__.partition(".")[0] in FOREIGN:
+        return []
+    fields = [field.name for field in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else []
+    return [*getattr(value, "__dict__", {}).values(), *(getattr(value, name, None) for name in fields)]

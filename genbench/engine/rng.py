@@ -36,7 +36,7 @@ def seed_globals(seed: int, stream: Stream, *position: int | str) -> None:
     """
     value = stable_seed(seed, stream, *position)
     torch.default_generator.manual_seed(value)
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():
         torch.cuda.manual_seed_all(value)
     random.seed(value)
     np.random.seed(value & 0xFFFFFFFF)
@@ -46,7 +46,7 @@ def seed_globals(seed: int, stream: Stream, *position: int | str) -> None:
 def preserved() -> Iterator[None]:
     """Put the global generators back as they were on leaving."""
     python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() and torch.cuda.is_initialized() else None
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
     try:
         yield
     finally:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
+import zlib
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -12,6 +15,21 @@ from genbench.specs import DataSpec
 
 MAX_BYTES = 8 << 30
 SAMPLES = "samples"
+HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+"""Readers of an array's header by the version of its format; version 3.0 is for structured arrays alone."""
+
+
+UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    zipfile.BadZipFile,
+    zlib.error,
+    RuntimeError,  # zipfile's word for an encrypted member; its subclass NotImplementedError, for a method it lacks
+    MemoryError,
+)
+"""What NumPy and zipfile raise for a file that is damaged, hostile or of another kind."""
 
 
 def load_samples(path: Path, data: DataSpec) -> np.ndarray:
@@ -26,14 +44,17 @@ def load_samples(path: Path, data: DataSpec) -> np.ndarray:
     Raises:
         GenbenchError: saying what was promised and found.
     """
-    if path.is_dir():
-        samples = _read_folder(path, data)
-    elif path.suffix in (".npz", ".npy"):
-        samples = _read_array(path)
-    else:
-        raise GenbenchError(
-            f"{path}: {'no such file' if not path.exists() else 'must be .npz, .npy or a folder of PNGs'}"
-        )
+    try:
+        if path.is_dir():
+            samples = _read_folder(path, data)
+        elif path.suffix in (".npz", ".npy"):
+            samples = _read_array(path)
+        else:
+            raise GenbenchError(
+                f"{path}: {'no such file' if not path.exists() else 'must be .npz, .npy or a folder of PNGs'}"
+            )
+    except OSError as error:
+        raise GenbenchError(f"{path}: cannot be read: {error.strerror or error}") from None
     return _check(path, samples, data)
 
 
@@ -42,17 +63,21 @@ def _read_array(path: Path) -> np.ndarray:
         raise GenbenchError(f"{path}: no such file")
     try:
         if path.suffix == ".npy":
-            _check_size(path, path.stat().st_size)
+            with path.open("rb") as stream:
+                _check_header(path, stream)
             return np.asarray(np.load(path, allow_pickle=False))
         with zipfile.ZipFile(path) as archive:
             # Of what it claims to unpack to: a few bytes may stand for terabytes.
             _check_size(path, sum(entry.file_size for entry in archive.infolist()))
+            for name in (name for name in archive.namelist() if name.endswith(".npy")):
+                with archive.open(name) as member:
+                    _check_header(path, member)
         with np.load(path, allow_pickle=False) as arrays:
             names = list(arrays)
             if SAMPLES not in names and len(names) != 1:
                 raise GenbenchError(f"{path}: holds the arrays {names}; which are the samples? Name them {SAMPLES!r}")
             return np.asarray(arrays[SAMPLES if SAMPLES in names else names[0]])
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise GenbenchError(f"{path}: not readable as {path.suffix}: {error}") from None
 
 
@@ -94,6 +119,14 @@ def _check(path: Path, samples: np.ndarray, data: DataSpec) -> np.ndarray:
             f"{path}: values must lie in 0 .. {data.levels - 1}; at index {index} stands {int(samples[tuple(index)])}"
         )
     return np.ascontiguousarray(samples)
+
+
+def _check_header(path: Path, stream: IO[bytes]) -> None:
+    """Refuse an array whose header claims more than is ever read: NumPy would allocate it before reading on."""
+    read_header = HEADERS.get(np.lib.format.read_magic(stream))
+    if read_header is not None:
+        shape, _, dtype = read_header(stream)
+        _check_size(path, math.prod(shape) * dtype.itemsize)
 
 
 def _check_size(path: Path, size: int) -> None:

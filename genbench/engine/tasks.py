@@ -10,19 +10,30 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from genbench.engine import data
-from genbench.engine.contract import prepare_torch
+from genbench.engine.contract import prepare_torch, require_device
 from genbench.engine.evaluate import draw_samples, restore
 from genbench.engine.grid import write_grid
 from genbench.engine.samples import load_samples
 from genbench.engine.score import reference_of
 from genbench.engine.scoring import score
-from genbench.errors import GenbenchError
+from genbench.errors import GenbenchError, StoreError
 from genbench.job import read_job
 from genbench.specs import DatasetSpec
 
 
-def materialise(dataset: dict[str, Any], cache: str) -> str:
-    """Load a data set, check it against its declaration, and return the folder of its splits in the cache."""
+def materialise(dataset: dict[str, Any], cache: str, device: str = "cpu") -> str:
+    """Load a data set, check it against its declaration, and return the folder of its splits in the cache.
+
+    Args:
+        dataset: a :class:`~genbench.specs.DatasetSpec` as a dict.
+        cache: folder of materialised data sets.
+        device: what the runs to come need, so that its want is told once and before any run.
+
+    Raises:
+        GenbenchError: if the device is not there.
+        DataError: if the data are missing or not what their declaration says.
+    """
+    require_device(device)
     spec = TypeAdapter(DatasetSpec).validate_python(dataset)
     return str(data.materialise(spec, Path(cache)))
 
@@ -32,18 +43,21 @@ def sample(job: str, state: str, n: int, output: str) -> None:
 
     Raises:
         GenbenchError: if the output's form does not fit the data.
+        StoreError: if the output cannot be written.
     """
     read = read_job(Path(job))
-    prepare_torch(read.budget.threads)
+    prepare_torch(read.budget.threads, read.budget.device)
     model, _ = restore(read, Path(state))
     samples, labels = draw_samples(read, model, n)
     target = Path(output)
-    if target.suffix == ".npz":
-        arrays = {"samples": samples} if labels is None else {"samples": samples, "labels": labels}
-        np.savez_compressed(target, allow_pickle=False, **arrays)
-        return
     try:
-        write_grid(samples, read.data, target)
+        if target.suffix == ".npz":
+            arrays = {"samples": samples} if labels is None else {"samples": samples, "labels": labels}
+            np.savez_compressed(target, allow_pickle=False, **arrays)
+        else:
+            write_grid(samples, read.data, target)
+    except OSError as error:
+        raise StoreError(f"{output}: cannot be written: {error.strerror or error}") from None
     except ValueError as error:
         raise GenbenchError(f"{output}: {error}; write an .npz instead") from None
 
@@ -58,7 +72,7 @@ def score_file(job: str, samples: str) -> dict[str, Any]:
         GenbenchError: if the samples are not of the benchmark's form, or too few.
     """
     read = read_job(Path(job))
-    prepare_torch(read.budget.threads)
+    prepare_torch(read.budget.threads, read.budget.device)
     given = load_samples(Path(samples), read.data)
     wanted = read.samples.n
     if len(given) < wanted:
@@ -76,5 +90,5 @@ def check(job: str) -> list[dict[str, Any]]:
     from genbench.engine.checks.subject import Subject
 
     read = read_job(Path(job))
-    prepare_torch(read.budget.threads)
+    prepare_torch(read.budget.threads, read.budget.device)
     return [asdict(result) for result in run_checks(Subject(read))]

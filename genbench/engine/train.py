@@ -19,6 +19,7 @@ from genbench.engine.parameters import count_parameters
 from genbench.engine.progress import Progress
 from genbench.errors import Diverged, OverBudget
 from genbench.job import Job
+from genbench.model import Model
 
 
 def train(job: Job) -> dict[str, Any]:
@@ -30,18 +31,15 @@ def train(job: Job) -> dict[str, Any]:
     Raises:
         Diverged, InvalidOutput, OverBudget: as the model earns it. Anything else is the plugin's own error.
     """
-    prepare_torch(job.budget.threads)
+    prepare_torch(job.budget.threads, job.budget.device)
     x, labels = splits.training(Path(job.data_folder), job.dev)
     model = build(job)
-    parameters = count_parameters(model)
-    if parameters > job.budget.parameters:
-        raise OverBudget(
-            f"the model has {parameters:,} parameters where the benchmark allows {job.budget.parameters:,}"
-        )
-
+    parameters = _counted(model, job)
     batch_size = int(job.model.config["batch_size"])
     batches = Batches(x, labels, batch_size, job.seed, torch.device(job.budget.device))
     spending = Spending(job.budget, batch_size, len(batches), job.max_epochs)
+    if spending.useful_steps and batch_size > job.budget.images:
+        raise OverBudget(f"one batch of {batch_size:,} images is more than the budget of {job.budget.images:,}")
     meter, curve, clock = FlopMeter(job.seed), Curve(), Clock()
     progress = Progress(job.folder, "train")
     milestones: list[dict[str, Any]] = []
@@ -65,6 +63,8 @@ def train(job: Job) -> dict[str, Any]:
                 save_state(model.state_dict(), job.folder / f"state-{len(milestones)}")
             milestones.append(_position(spending, clock, fraction))
     clock.stop()
+    # Again, since a model may grow networks at its first step.
+    parameters = max(parameters, _counted(model, job))
 
     curve.read()
     curve.write(job.folder / "curve.csv")
@@ -82,6 +82,16 @@ def train(job: Job) -> dict[str, Any]:
         "milestones": milestones,
         "environment": describe(job.budget),
     }
+
+
+def _counted(model: Model, job: Job) -> int:
+    """The model's parameters, if the benchmark allows so many."""
+    parameters = count_parameters(model)
+    if parameters > job.budget.parameters:
+        raise OverBudget(
+            f"the model has {parameters:,} parameters where the benchmark allows {job.budget.parameters:,}"
+        )
+    return parameters
 
 
 def _position(spending: Spending, clock: Clock, fraction: float) -> dict[str, Any]:

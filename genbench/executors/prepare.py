@@ -23,7 +23,11 @@ def make_context(registry: Registry, benchmark: Benchmark, store: Store, launche
     plugin = registry.find("datasets", benchmark.dataset.name).plugin
     data_folder = launcher.call(
         "genbench.engine.tasks:materialise",
-        {"dataset": asdict(benchmark.dataset), "cache": str(paths.data_cache())},
+        {
+            "dataset": asdict(benchmark.dataset),
+            "cache": str(paths.data_cache()),
+            "device": benchmark.budget.device,
+        },
         sys_path(plugin),
     )
     return Context(benchmark, metrics_of(registry, benchmark), store, data_folder, str(paths.reference_cache()))

@@ -29,10 +29,16 @@ class Task:
     job: Job
     launcher: Launcher
 
-    def call(self, target: str, **arguments: Any) -> Any:
-        """Run a function of :mod:`genbench.engine.tasks` on the job, in a process of its own."""
+    def call(self, target: str, seconds: float | None = None, **arguments: Any) -> Any:
+        """Run a function of :mod:`genbench.engine.tasks` on the job, in a process of its own.
+
+        Args:
+            seconds: after which it is ended; None to wait for as long as it takes.
+        """
         path = self.job.folder / "job.json"
-        return self.launcher.call(f"genbench.engine.tasks:{target}", {"job": str(path), **arguments}, self.job.sys_path)
+        return self.launcher.call(
+            f"genbench.engine.tasks:{target}", {"job": str(path), **arguments}, self.job.sys_path, seconds
+        )
 
 
 @contextmanager

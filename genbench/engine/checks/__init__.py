@@ -45,7 +45,7 @@ def run_checks(subject: Subject) -> Iterator[Result]:
             verdict, message = ("passed", "") if skipped is None else ("skipped", skipped)
         except Broken as broken:
             verdict, message = "failed", str(broken)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             verdict, message = "failed", f"raised {type(error).__name__}: {error}"
         promise = (check.__doc__ or "").strip().splitlines()[0]
         yield Result(check.__name__.removeprefix("check_"), promise, verdict, message, time.monotonic() - began)
@@ -53,6 +53,6 @@ def run_checks(subject: Subject) -> Iterator[Result]:
 
 def _reset(subject: Subject) -> None:
     """What one check's model did to the process must not be the next check's starting point."""
-    prepare_torch(subject.job.budget.threads)
+    prepare_torch(subject.job.budget.threads, subject.job.budget.device)
     torch.set_default_dtype(torch.float32)
     torch.set_grad_enabled(True)

@@ -1,0 +1,66 @@
+"""Files of samples that are damaged, hostile or of another kind."""
+
+import struct
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genbench.engine.samples import load_samples
+from genbench.errors import GenbenchError
+from genbench.specs import DataSpec
+
+DATA = DataSpec((1, 8, 8), 17)
+
+
+def header(shape: tuple[int, ...]) -> bytes:
+    """The first bytes of an .npy file of uint8 that claims ``shape``."""
+    text = repr({"descr": "|u1", "fortran_order": False, "shape": shape}).encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
+
+
+def npz(path: Path, content: bytes, **marks: int) -> Path:
+    """An archive with one member, its compression method or flags forged afterwards."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("samples.npy", content)
+    raw = bytearray(path.read_bytes())
+    for signature, flags, method in ((b"PK\x03\x04", 6, 8), (b"PK\x01\x02", 8, 10)):
+        start = raw.index(signature)
+        raw[start + flags] |= marks.get("flags", 0)
+        raw[start + method] = marks.get("method", raw[start + method])
+    path.write_bytes(raw)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_an_array_that_claims_more_than_is_read_is_refused_before_it_is_allocated(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"giant{suffix}"
+    content = header((1 << 40, 1, 8, 8))
+    path.write_bytes(content) if suffix == ".npy" else npz(path, content)
+    with pytest.raises(GenbenchError, match="would take 65536 GiB of memory"):
+        load_samples(path, DATA)
+
+
+@pytest.mark.parametrize("marks", [{"flags": 1}, {"method": 99}], ids=["encrypted", "unknown compression"])
+def test_an_archive_that_cannot_be_unpacked_is_refused(marks: dict[str, int], tmp_path: Path) -> None:
+    with pytest.raises(GenbenchError, match=r"bad\.npz: not readable as \.npz"):
+        load_samples(npz(tmp_path / "bad.npz", header((1, 1, 8, 8)) + bytes(64), **marks), DATA)
+
+
+def test_a_damaged_deflate_stream_is_refused(tmp_path: Path) -> None:
+    path = npz(tmp_path / "bad.npz", header((40, 1, 8, 8)) + np.random.default_rng(0).bytes(40 * 64))
+    raw = bytearray(path.read_bytes())
+    raw[41:400] = b"\xff" * 359  # after the local header of 30 + 11 bytes
+    path.write_bytes(raw)
+    with pytest.raises(GenbenchError, match="not readable"):
+        load_samples(path, DATA)
+
+
+def test_a_folder_that_cannot_be_listed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", denied)  # a mode would not stop root
+    with pytest.raises(GenbenchError, match="cannot be read: Permission denied"):
+        load_samples(tmp_path, DATA)
