@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=700)
     parser.add_argument("--rounds", type=int, default=5)
     chosen = parser.parse_args()
-    prepare_torch(threads=1)
+    prepare_torch(1, "cpu")
     names = chosen.models or [name for name, entry in discover().models.items() if entry.spec.max_epochs is None]
     print(f"{'model':20} {'bare ms/step':>12} {'trainer':>9} {'ratio':>7}   least - greatest   off the clock")
     for name in names:
