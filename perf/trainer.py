@@ -5,11 +5,16 @@
 The bare loop gathers a random batch and calls train_step, nothing else. The two alternate in one process; the
 ratio printed is the median over rounds of trainer / bare, with the least and the greatest. A whole run also writes
 states, off the training clock; that time is printed apart.
+
+Whole loops drift apart by several per cent on a shared machine, so the cost is also taken in parts: the core's own time
+a step, from training a model that does nothing, and what a counted step takes beyond another, times the share of the
+steps that are counted.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import statistics
 import tempfile
@@ -20,7 +25,9 @@ import torch
 
 from genbench import paths
 from genbench.engine import data, rng, splits
+from genbench.engine.batches import Batches
 from genbench.engine.contract import build, prepare_torch
+from genbench.engine.flops import FlopCounter, FlopMeter
 from genbench.engine.train import train
 from genbench.executors.run import Context, make_job
 from genbench.job import Job
@@ -57,6 +64,38 @@ def bare(job: Job, steps: int) -> float:
     return time.perf_counter() - began
 
 
+class Nothing:
+    """A model whose steps take no time: what is left is the core's own."""
+
+    def __init__(self, *_: object) -> None:
+        self.log = torch.zeros(())
+
+    def train_step(self, batch: Batch, progress: float) -> dict[str, torch.Tensor]:
+        return {"loss": self.log, "other": self.log}
+
+    def state_dict(self) -> dict[str, object]:
+        return {}
+
+
+def in_parts(job: Job, steps: int) -> tuple[float, float]:
+    """Shares of a plain step: the core's own time, and that of counting, for a run of so many steps."""
+    spent = train(dataclasses.replace(job, factory=f"{Nothing.__module__}:Nothing"))["spent"]
+    x, labels = splits.training(Path(job.data_folder), dev=False)
+    batches = Batches(x, labels, int(job.model.config["batch_size"]), job.seed, torch.device("cpu"))
+    model = build(job)
+    times: dict[bool, list[float]] = {False: [], True: []}
+    for step in range(60):
+        batch, counted = batches.at(step), bool(step % 2)
+        began = time.perf_counter()
+        with FlopCounter() if counted else contextlib.nullcontext():
+            model.train_step(batch, 0.1)
+        times[counted].append(time.perf_counter() - began)
+    plain, counted_step = (statistics.median(times[kind]) for kind in (False, True))
+    meter = FlopMeter(job.seed)
+    share = sum(meter.counts(step) for step in range(steps)) / steps
+    return spent["seconds"] / spent["steps"] / plain, share * (counted_step - plain) / plain
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="*")
@@ -65,7 +104,10 @@ def main() -> None:
     chosen = parser.parse_args()
     prepare_torch(1, "cpu")
     names = chosen.models or [name for name, entry in discover().models.items() if entry.spec.max_epochs is None]
-    print(f"{'model':20} {'bare ms/step':>12} {'trainer':>9} {'ratio':>7}   least - greatest   off the clock")
+    print(
+        f"{'model':20} {'bare ms/step':>12} {'trainer':>9} {'ratio':>7}   least - greatest   off the clock"
+        "   in parts: core + counting"
+    )
     for name in names:
         ratios, bares, offs = [], [], []
         for _ in range(chosen.rounds + 1):
@@ -74,15 +116,17 @@ def main() -> None:
                 rng.seed_globals(0, "init")
                 alone = bare(job, chosen.steps)
                 began = time.perf_counter()
-                clocked = train(dataclasses.replace(job))["spent"]["seconds"]
+                clocked = train(job)["spent"]["seconds"]
                 offs.append(time.perf_counter() - began - clocked)
             bares.append(alone / chosen.steps)
             ratios.append(clocked / alone)
+        with tempfile.TemporaryDirectory() as folder:
+            own, counting = in_parts(job_of(name, chosen.steps, Path(folder)), chosen.steps)
         ratios, bares = ratios[1:], bares[1:]  # the first round warms up
         ratio, step = statistics.median(ratios), statistics.median(bares) * 1e3
         print(
             f"{name:20} {step:12.2f} {step * ratio:9.2f} {ratio:7.3f}   {min(ratios):.3f} - {max(ratios):.3f}      "
-            f"{statistics.median(offs):.2f} s",
+            f"{statistics.median(offs):.2f} s          {own:.2%} + {counting:.2%} = {own + counting:.2%}",
             flush=True,
         )
 
