@@ -6,16 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from genbench import DataSpec, ModelSpec, hookimpl
 from genbench_autoregressive.config import PixelCNNConfig
-
-LARGEST = 64
-
-
-def small_images(data: DataSpec) -> str | None:
-    if not data.is_image:
-        return f"is made for images (C, H, W), not for examples of shape {data.shape}"
-    if max(data.shape[1:]) > LARGEST:
-        return f"is made for images of sides up to {LARGEST}, not {data.shape[1]}x{data.shape[2]}"
-    return None
+from genbench_blocks.support import small_images
 
 
 def for_larger_images(data: DataSpec) -> Mapping[str, object]:

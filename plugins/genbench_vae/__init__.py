@@ -5,17 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from genbench import DataSpec, ModelSpec, hookimpl
+from genbench_blocks.support import small_images
 from genbench_vae.config import AEGMMConfig, VAEConfig
-
-LARGEST = 64
-
-
-def small_images(data: DataSpec) -> str | None:
-    if not data.is_image:
-        return f"is made for images (C, H, W), not for examples of shape {data.shape}"
-    if max(data.shape[1:]) > LARGEST:
-        return f"is made for images of sides up to {LARGEST}, not {data.shape[1]}x{data.shape[2]}"
-    return None
 
 
 def for_larger_images(data: DataSpec) -> Mapping[str, object]:

@@ -1,0 +1,16 @@
+"""Which data a family is made for; light, since hook modules import it."""
+
+from __future__ import annotations
+
+from genbench import DataSpec
+
+LARGEST = 64
+
+
+def small_images(data: DataSpec) -> str | None:
+    """None for images (C, H, W) of sides up to 64, else the reason why not, as ``ModelSpec.supports`` gives it."""
+    if not data.is_image:
+        return f"is made for images (C, H, W), not for examples of shape {data.shape}"
+    if max(data.shape[1:]) > LARGEST:
+        return f"is made for images of sides up to {LARGEST}, not {data.shape[1]}x{data.shape[2]}"
+    return None
