@@ -47,12 +47,14 @@ class SamplesTable:
     """``[samples]``: how many are scored and in what chunks they are drawn.
 
     ``n`` at the end of training, ``milestone_n`` at each milestone; ``chunk`` is the ``n`` of one call of
-    ``sample`` and changes the samples' bits.
+    ``sample`` and changes the samples' bits. ``repeats`` further sets of ``n`` are drawn from the last state and scored
+    too, for the variance of sampling apart from that of training.
     """
 
     n: Annotated[int, Ge(2)]
     milestone_n: Annotated[int, Ge(2)]
     chunk: Positive
+    repeats: Annotated[int, Ge(0)] = 0
 
     __pydantic_config__ = STRICT
 
@@ -87,6 +89,7 @@ class BenchmarkFile:
     samples: SamplesTable
     likelihood: LikelihoodTable
     milestones: list[Annotated[float, Gt(0), Le(1)]] = field(default_factory=lambda: [0.125, 0.25, 0.5, 1.0])
+    second_evaluator: str | None = None
     title: str = ""
     description: str = ""
 
@@ -102,7 +105,7 @@ class Benchmark:
 
     Attributes:
         file: the definition, after overrides.
-        dataset, evaluator: what it names, resolved.
+        dataset, evaluator, second_evaluator: what it names, resolved; the second one is optional.
         dev: whether scores are against the validation fold of the training split; never in a leaderboard.
         custom_budget: whether the budget was overridden; never in a leaderboard.
     """
@@ -110,6 +113,7 @@ class Benchmark:
     file: BenchmarkFile
     dataset: DatasetSpec
     evaluator: EvaluatorSpec
+    second_evaluator: EvaluatorSpec | None = None
     dev: bool = False
     custom_budget: bool = False
 
@@ -140,7 +144,9 @@ class Benchmark:
         identity = {
             "definition": definition,
             "dataset": self.dataset.sha256,
-            "evaluator": [self.evaluator.name, self.evaluator.sha256],
+            "evaluators": [
+                [evaluator.name, evaluator.sha256] for evaluator in (self.evaluator, self.second_evaluator) if evaluator
+            ],
             "dev": self.dev,
             "protocol": PROTOCOL_VERSION,
         }

@@ -16,11 +16,23 @@ from genbench.specs import Budget, DataSpec, EvaluatorSpec, LikelihoodKind, Metr
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-Stage = Literal["train", "evaluate", "score"]
+Stage = Literal["audit", "train", "evaluate", "score", "measure"]
 STAGES: tuple[Stage, ...] = ("train", "evaluate", "score")
+"""What a run is made of. ``audit`` comes before them, once for all runs of a model, and ``measure`` after them, for
+each third party that brought metrics; neither can fail a run."""
 
 JOB = "job.json"
 PROGRESS = "progress"
+
+
+@dataclass(frozen=True)
+class ForeignMetrics:
+    """Metrics that a third party brought, and where their code is; they run in a process of their own."""
+
+    plugin: str
+    version: str
+    sys_path: list[str]
+    metrics: list[MetricSpec]
 
 
 @dataclass(frozen=True)
@@ -35,7 +47,8 @@ class Job:
         sys_path: folders to put on ``sys.path`` before either is imported.
         data, data_folder: the data's spec and the folder of its materialised splits.
         train_examples: number of training examples that the run sees.
-        evaluator, metrics: what scores it.
+        evaluator, second_evaluator, metrics: what scores it.
+        foreign_metrics: what third parties measure, a plugin each.
         cache: folder for reference statistics.
     """
 
@@ -56,7 +69,9 @@ class Job:
     samples: SamplesTable
     likelihood_settings: LikelihoodTable
     evaluator: EvaluatorSpec
+    second_evaluator: EvaluatorSpec | None
     metrics: list[MetricSpec]
+    foreign_metrics: list[ForeignMetrics]
     cache: str
 
     @property
@@ -97,6 +112,6 @@ def write_json(path: Path, document: Any) -> None:
     os.replace(temporary, path)
 
 
-def outcome_file(work: Path, stage: str) -> Path:
-    """Where a stage leaves its completion mark: its status, reason and results."""
-    return work / f"outcome-{stage}.json"
+def outcome_file(work: Path, stage: str, part: int | None = None) -> Path:
+    """Where a stage leaves its completion mark: its status, reason and results. ``measure`` has several parts."""
+    return work / (f"outcome-{stage}.json" if part is None else f"outcome-{stage}-{part}.json")

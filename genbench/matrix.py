@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from genbench.benchmark import Benchmark
+from genbench.job import ForeignMetrics
 from genbench.plugins import Plugin, Registry, code_sha256
 from genbench.record import BenchmarkId, ModelId, Record, RecordError
 from genbench.selection import SelectedModel
@@ -19,6 +20,9 @@ State = Literal["new", "done", "stale", "retry", "unreadable"]
 """``done``: a record of this very run stands. ``stale``: code, configuration or benchmark have changed since.
 ``retry``: it did not end for reasons that are not the model's, or the user asked for another try. ``unreadable``:
 what stands there is no record that can be trusted."""
+
+OWN = "genbench"
+"""The distribution whose metrics run in the scoring process; those of others run in a process of their own."""
 
 RETRIED = ("cancelled", "lost", "harness_error")
 Rerun = Literal["failed", "all"]
@@ -100,9 +104,19 @@ def plan(
     return runs
 
 
-def metrics_of(registry: Registry, benchmark: Benchmark) -> list[MetricSpec]:
-    """The metrics that a benchmark names."""
-    return [registry.find("metrics", name).spec for name in benchmark.file.metrics]
+def metrics_of(registry: Registry, benchmark: Benchmark) -> tuple[list[MetricSpec], list[ForeignMetrics]]:
+    """The metrics that a benchmark names: genbench's own, and those that third parties brought."""
+    own: list[MetricSpec] = []
+    foreign: dict[str, ForeignMetrics] = {}
+    for name in benchmark.file.metrics:
+        metric = registry.find("metrics", name)
+        plugin = metric.plugin
+        if plugin.distribution == OWN:
+            own.append(metric.spec)
+        else:
+            brought = ForeignMetrics(plugin.distribution, plugin.version, sys_path(plugin), [])
+            foreign.setdefault(plugin.distribution, brought).metrics.append(metric.spec)
+    return own, list(foreign.values())
 
 
 def benchmark_id(benchmark: Benchmark) -> BenchmarkId:

@@ -1,4 +1,4 @@
-"""Where genbench keeps what it can make again: data sets and reference statistics."""
+"""Where genbench keeps what it can make again: data sets, reference statistics, verdicts of audits."""
 
 from __future__ import annotations
 
@@ -27,3 +27,8 @@ def data_cache() -> Path:
 def reference_cache() -> Path:
     """The folder of reference features and statistics."""
     return cache_root() / "reference"
+
+
+def audit_cache() -> Path:
+    """The folder of verdicts of the likelihood audit."""
+    return cache_root() / "audits"

@@ -96,6 +96,10 @@ class Score:
         unit: as the metric declares.
         stderr: standard error over examples where it is a mean over them, else None.
         fingerprint: evaluator, reference, parameters: what a number must share to be compared with this one.
+        details: what helps to read the number without deciding whether it may be compared.
+        repeats: the same score of further, independent sets of samples from the same state.
+        flag: a warning that belongs to the number, such as samples that lie closer to the training data than
+            held-out data do; else None.
     """
 
     value: float
@@ -105,6 +109,52 @@ class Score:
     unit: str = ""
     stderr: float | None = None
     fingerprint: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+    repeats: list[float] = field(default_factory=list)
+    flag: str | None = None
+
+    __pydantic_config__ = STRICT
+
+
+@dataclass(frozen=True)
+class AuditFinding:
+    """What one test of the likelihood audit found.
+
+    Attributes:
+        name: of the test.
+        verdict: ``skipped`` where the test can't be made of this model; ``message`` then says why.
+        measured, limit: the statistic and the most that it may be, in nats; None where there is none.
+        message: what was promised, what was found, and the likely cause.
+    """
+
+    name: str
+    verdict: Literal["passed", "failed", "skipped"]
+    measured: float | None
+    limit: float | None
+    message: str
+
+    __pydantic_config__ = STRICT
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The verdict on a likelihood: whether the numbers that ``log_prob`` gives can be those of a distribution.
+
+    Attributes:
+        version: of the audit's protocol.
+        key: of what was audited: code, configuration, data's spec; see :func:`genbench.engine.audit.key_of`.
+        verdict: ``failed`` keeps the likelihood out of the record's scores.
+        reason: why it failed, for the table; else None.
+        smallest_flattery: the least excess, in bits/dim, that the audit would have seen; None if it never got there.
+        findings: of each test.
+    """
+
+    version: int
+    key: str
+    verdict: Literal["passed", "failed"]
+    reason: str | None
+    smallest_flattery: float | None
+    findings: list[AuditFinding]
 
     __pydantic_config__ = STRICT
 
@@ -125,7 +175,11 @@ class Milestone:
 
 @dataclass(frozen=True)
 class Record:
-    """One run, whole. ``status`` other than ``ok`` comes with a ``reason`` and without scores."""
+    """One run, whole. ``status`` other than ``ok`` comes with a ``reason`` and without scores.
+
+    ``withheld`` has the reason for each score of the benchmark that the run ought to have and does not: a likelihood
+    that failed its audit, a third party's metric that broke. ``audit`` is None for a model without a likelihood.
+    """
 
     benchmark: BenchmarkId
     model: ModelId
@@ -142,6 +196,8 @@ class Record:
     attempts: list[dict[str, Any]]
     started: str
     finished: str
+    withheld: dict[str, str] = field(default_factory=dict)
+    audit: Audit | None = None
     schema: int = SCHEMA
 
     __pydantic_config__ = STRICT

@@ -22,6 +22,9 @@ LIKELIHOOD_KINDS: tuple[LikelihoodKind, ...] = ("exact", "importance", "bound", 
 Direction = Literal["lower", "higher", "none"]
 """Which way a score improves; ``none`` for a score that only describes."""
 
+MetricGroup = Literal["quality", "likelihood", "control", "copying"]
+"""What a metric says something about; ``control`` is obedience to the label asked for."""
+
 
 @dataclass(frozen=True)
 class DataSpec:
@@ -167,12 +170,15 @@ class MetricSpec:
         name: its key in a record, ``fid``.
         title: its column's title, ``FID``.
         function: ``"package.module:function"``, called with a
-            :class:`genbench.engine.scoring.metrics.Material` and returning a
-            :class:`genbench.engine.scoring.metrics.Measured`, or None where it does not apply to the model.
+            :class:`genbench.engine.scoring.material.Material` and returning a
+            :class:`genbench.engine.scoring.material.Measured`, or None where it does not apply to the model.
         direction: which way it improves.
-        needs: what of the material it reads: ``features`` and ``logits`` of the evaluator, or ``nats``.
+        group: what it says something about; groups stand together in tables.
         unit: unit of the value, empty for a pure number.
         log_scale: whether intervals over seeds are taken of its logarithm (positive, skewed scores).
+        both_evaluators: whether it is taken with the benchmark's second evaluator too, in a column of its own.
+        tells_apart: rungs of the calibration ladder (:mod:`genbench.engine.calibration`) that it must tell apart.
+        blind_to: rungs that it does not see. Both are verified by ``genbench doctor --calibrate``.
         reference: the paper.
         summary: one line for ``genbench list``.
     """
@@ -181,9 +187,12 @@ class MetricSpec:
     title: str
     function: str
     direction: Direction
-    needs: Literal["features", "logits", "nats"]
+    group: MetricGroup = "quality"
     unit: str = ""
     log_scale: bool = False
+    both_evaluators: bool = False
+    tells_apart: tuple[str, ...] = ()
+    blind_to: tuple[str, ...] = ()
     reference: str = ""
     summary: str = ""
 

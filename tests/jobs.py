@@ -4,6 +4,7 @@ from pathlib import Path
 
 from genbench import ModelSpec, paths
 from genbench.engine import data
+from genbench.executors.audits import Audits
 from genbench.executors.run import Context, make_job
 from genbench.job import Job
 from genbench.matrix import PlannedRun, choose, metrics_of
@@ -22,9 +23,8 @@ def job_of(registry: Registry, model: str | ModelSpec, folder: Path, benchmark: 
     chosen = load_benchmark(registry, benchmark)
     (entry,) = choose(chosen, [selected])
     materialised = data.materialise(chosen.dataset, paths.data_cache())
-    context = Context(
-        chosen, metrics_of(registry, chosen), Store(folder), str(materialised), str(paths.reference_cache())
-    )
+    cache, audits = str(paths.reference_cache()), Audits(paths.audit_cache())
+    context = Context(chosen, *metrics_of(registry, chosen), Store(folder), str(materialised), cache, audits)
     job = make_job(PlannedRun(RunKey(chosen.folder, selected.name, 0), entry, "new", None), context)
     job.write()
     return job

@@ -32,8 +32,8 @@ def evaluate(job: Job) -> dict[str, Any]:
     """Sample from every state of a run and take the likelihood of held-out examples.
 
     All samples are drawn before the first held-out example is handed to a model, so that none can find its way
-    into them. Leaves ``samples-<k>.npz`` and ``nats-<k>.npz`` for milestone k, and ``samples.npz`` and
-    ``nats.npz`` for the last state, in the working folder.
+    into them. Leaves ``samples-<k>.npz`` and ``nats-<k>.npz`` for milestone k, and ``samples.npz``, the further sets
+    ``repeat-<r>.npz`` and ``nats.npz`` for the last state, in the working folder.
 
     Returns:
         Timings, and what ``prepare_for_eval`` spent on the last state.
@@ -45,8 +45,13 @@ def evaluate(job: Job) -> dict[str, Any]:
     trained = json.loads(outcome_file(job.folder, "train").read_text())["result"]
     milestones = [f"-{index}" for index in range(len(trained["milestones"]))]
     for suffix in milestones:
-        _write_samples(job, suffix, job.samples.milestone_n)
-    spent, sample_seconds = _write_samples(job, "", job.samples.n)
+        model, _ = restore(job, job.folder / f"state{suffix}")
+        _write_samples(job, model, f"samples{suffix}.npz", job.samples.milestone_n)
+    model, spent = restore(job, job.folder / "state")
+    sample_seconds = _write_samples(job, model, "samples.npz", job.samples.n)
+    for repeat in range(1, job.samples.repeats + 1):
+        _write_samples(job, model, f"repeat-{repeat}.npz", job.samples.n, repeat)
+    del model
 
     if job.likelihood is not None:
         settings = job.likelihood_settings
@@ -69,15 +74,19 @@ def restore(job: Job, stem: Path) -> tuple[Model, dict[str, Any]]:
     return model, _prepare(job, model, x, labels)
 
 
-def draw_samples(job: Job, model: Model, n: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """``n`` samples, uint8 ``[n, *shape]``, and the labels asked for, int64 ``[n]``, of a conditional model."""
-    labels = _sample_labels(job, n)
+def draw_samples(job: Job, model: Model, n: int, repeat: int = 0) -> tuple[np.ndarray, np.ndarray | None]:
+    """``n`` samples, uint8 ``[n, *shape]``, and the labels asked for, int64 ``[n]``, of a conditional model.
+
+    Another ``repeat`` gives an independent set.
+    """
+    position = ("repeat", repeat) if repeat else ()
+    labels = _sample_labels(job, n, position)
     chunks = []
     with torch.no_grad():
         for chunk, first in enumerate(range(0, n, job.samples.chunk)):
             size = min(job.samples.chunk, n - first)
             asked = None if labels is None else torch.from_numpy(labels[first : first + size]).to(job.budget.device)
-            rng.seed_globals(job.seed, "sample", chunk)
+            rng.seed_globals(job.seed, "sample", *position, chunk)
             chunks.append(check_samples(model.sample(size, asked), size, job.data))
     return torch.cat(chunks).numpy(), labels
 
@@ -88,15 +97,14 @@ def class_frequencies(labels: np.ndarray, classes: int) -> np.ndarray:
     return np.asarray(counts / counts.sum())
 
 
-def _write_samples(job: Job, suffix: str, n: int) -> tuple[dict[str, Any], float]:
-    """Sample from a state; returns what preparing spent and the seconds that sampling took."""
-    model, spent = restore(job, job.folder / f"state{suffix}")
+def _write_samples(job: Job, model: Model, name: str, n: int, repeat: int = 0) -> float:
+    """Sample from a model into a file of the working folder; returns the seconds that sampling took."""
     began = time.monotonic()
-    samples, labels = draw_samples(job, model, n)
+    samples, labels = draw_samples(job, model, n, repeat)
     sample_seconds = time.monotonic() - began
     arrays = {"samples": samples} if labels is None else {"samples": samples, "labels": labels}
-    np.savez_compressed(job.folder / f"samples{suffix}.npz", allow_pickle=False, **arrays)
-    return spent, sample_seconds
+    np.savez_compressed(job.folder / name, allow_pickle=False, **arrays)
+    return sample_seconds
 
 
 def _write_nats(job: Job, suffix: str, examples: int, draws: int) -> None:
@@ -154,12 +162,12 @@ def _prepare(job: Job, model: Model, x: np.ndarray, labels: np.ndarray | None) -
     return {"images": handed, "flops": flops, "seconds": time.monotonic() - began}
 
 
-def _sample_labels(job: Job, n: int) -> np.ndarray | None:
+def _sample_labels(job: Job, n: int, position: tuple[str | int, ...]) -> np.ndarray | None:
     """Labels from the training split's class frequencies, for a conditional model."""
     if not job.conditional:
         return None
     frequencies = _training_frequencies(job)
-    return rng.generator(job.seed, "sample", "labels").choice(len(frequencies), size=n, p=frequencies)
+    return rng.generator(job.seed, "sample", *position, "labels").choice(len(frequencies), size=n, p=frequencies)
 
 
 def _class_log_prior(job: Job) -> list[float] | None:

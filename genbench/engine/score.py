@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from genbench.engine import splits
+from genbench.engine.bench import bench_of, look_at_files
 from genbench.engine.contract import SCORE_COLUMN, prepare_torch
 from genbench.engine.grid import GRID_CHANNELS, write_grid
-from genbench.engine.likelihood import LogProbs
-from genbench.engine.scoring import score as score_samples
-from genbench.engine.scoring.reference import reference_for
+from genbench.engine.measure import keep_seen
+from genbench.engine.scoring import Bench
+from genbench.engine.scoring import score as score_material
 from genbench.errors import GenbenchError
 from genbench.job import Job, outcome_file
 from genbench.record import Score
@@ -34,46 +34,32 @@ def score(job: Job) -> dict[str, Any]:
     """
     prepare_torch(job.budget.threads, job.budget.device)
     trained = json.loads(outcome_file(job.folder, "train").read_text())["result"]
-    reference = reference_of(job)
+    bench = bench_of(job)
     milestones = []
     for index, position in enumerate(trained["milestones"]):
-        scores = _score_state(job, f"-{index}", reference)
+        scores = score_material(look_at_files(job, f"samples-{index}.npz", f"nats-{index}.npz", bench), job.metrics)
         milestones.append({**position, "scores": {name: asdict(entry) for name, entry in scores.items()}})
-    scores = _score_state(job, "", reference)
-    if not scores:
+    material = look_at_files(job, "samples.npz", "nats.npz", bench)
+    scores = _with_repeats(job, score_material(material, job.metrics), bench)
+    if not scores and not job.foreign_metrics:
         names = ", ".join(metric.name for metric in job.metrics)
         raise GenbenchError(f"none of the benchmark's metrics ({names}) applies to the model, so there is no score")
-    with np.load(job.folder / "samples.npz") as arrays:
-        if job.data.is_image and job.data.shape[0] in GRID_CHANNELS:
-            write_grid(arrays["samples"][:GRID], job.data, job.folder / "samples.png")
+    if job.foreign_metrics:
+        keep_seen(job.folder, material)
+    if job.data.is_image and job.data.shape[0] in GRID_CHANNELS:
+        write_grid(material.samples[:GRID], job.data, job.folder / "samples.png")
     _append_scores(job.folder / "curve.csv", milestones, trained["spent"], scores)
     return {"scores": {name: asdict(entry) for name, entry in scores.items()}, "milestones": milestones}
 
 
-def reference_of(job: Job) -> Any:
-    """What the job's evaluator says of the held-out examples, from the cache where it stands there."""
-    return reference_for(
-        job.evaluator,
-        job.data_sha256,
-        splits.held_out_name(job.dev),
-        lambda: splits.held_out(Path(job.data_folder), job.dev),
-        Path(job.cache),
-    )
-
-
-def load_log_probs(path: Path) -> LogProbs | None:
-    """The nats that the evaluation process left, or None where the model has no likelihood."""
-    if not path.exists():
-        return None
-    with np.load(path) as arrays:
-        return LogProbs(arrays["nats"], str(arrays["kind"]), int(arrays["draws"]), int(arrays["dims"]))  # type: ignore[arg-type]
-
-
-def _score_state(job: Job, suffix: str, reference: Any) -> dict[str, Score]:
-    with np.load(job.folder / f"samples{suffix}.npz") as arrays:
-        samples = arrays["samples"]
-    nats = load_log_probs(job.folder / f"nats{suffix}.npz")
-    return score_samples(samples, nats, job.evaluator, job.metrics, reference)
+def _with_repeats(job: Job, scores: dict[str, Score], bench: Bench) -> dict[str, Score]:
+    """The scores, each with those of the further sets of samples; likelihoods and copies are not of the samples alone."""
+    metrics = [metric for metric in job.metrics if metric.group in ("quality", "control")]
+    for repeat in range(1, job.samples.repeats + 1):
+        again = score_material(look_at_files(job, f"repeat-{repeat}.npz", "", bench), metrics)
+        for name, entry in again.items():
+            scores[name] = replace(scores[name], repeats=[*scores[name].repeats, entry.value])
+    return scores
 
 
 def _append_scores(

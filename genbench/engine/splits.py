@@ -28,3 +28,8 @@ def held_out(folder: Path, dev: bool) -> Examples:
 def held_out_name(dev: bool) -> str:
     """The split's name in fingerprints and cache keys."""
     return "validation" if dev else "test"
+
+
+def training_name(dev: bool) -> str:
+    """The name of what a model is trained on, in cache keys."""
+    return "train without validation" if dev else "train"

@@ -10,12 +10,12 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from genbench.engine import data
+from genbench.engine.bench import bench_of
 from genbench.engine.contract import prepare_torch, require_device
 from genbench.engine.evaluate import draw_samples, restore
 from genbench.engine.grid import write_grid
 from genbench.engine.samples import load_samples
-from genbench.engine.score import reference_of
-from genbench.engine.scoring import score
+from genbench.engine.scoring import look_at, score
 from genbench.errors import GenbenchError, StoreError
 from genbench.job import read_job
 from genbench.specs import DatasetSpec
@@ -80,7 +80,7 @@ def score_file(job: str, samples: str) -> dict[str, Any]:
             f"{samples}: holds {len(given)} samples; {read.benchmark.name} scores {wanted}, since scores of "
             "another number can't be compared"
         )
-    scores = score(given[:wanted], None, read.evaluator, read.metrics, reference_of(read))
+    scores = score(look_at(given[:wanted], None, None, bench_of(read)), read.metrics)
     return {"scores": {name: asdict(entry) for name, entry in scores.items()}, "given": len(given)}
 
 

@@ -15,11 +15,14 @@ from genbench.errors import Diverged, GenbenchError, InvalidOutput, OverBudget
 from genbench.job import outcome_file, read_job, write_json
 
 STAGES = {
+    "audit": "genbench.engine.audit:audit",
     "train": "genbench.engine.train:train",
     "evaluate": "genbench.engine.evaluate:evaluate",
     "score": "genbench.engine.score:score",
+    "measure": "genbench.engine.measure:measure",
 }
-"""A run's stages: each is called with the :class:`~genbench.job.Job` and returns plain values for JSON."""
+"""A run's stages: each is called with the :class:`~genbench.job.Job`, and with the part where a stage has several, and
+returns plain values for JSON."""
 
 MAX_REASON = 500
 
@@ -32,17 +35,18 @@ STATUS_OF: tuple[tuple[type[BaseException], str], ...] = (
 )
 
 
-def run_stage(stage: str, job_path: Path) -> int:
-    """Run one stage of a job and leave its outcome; returns the exit code, 0 for ``ok``.
+def run_stage(stage: str, job_path: Path, part: int | None = None) -> int:
+    """Run one stage of a job, or one part of it, and leave its outcome; returns the exit code, 0 for ``ok``.
 
     Whatever a plugin raises, ``SystemExit`` included, becomes an outcome with the traceback in the log, which is
     where stderr goes.
     """
-    target = outcome_file(job_path.parent, stage)
+    target = outcome_file(job_path.parent, stage, part)
     try:
         module, _, name = STAGES[stage].partition(":")
         job = read_job(job_path)
-        result: dict[str, Any] = getattr(importlib.import_module(module), name)(job)
+        arguments = (job,) if part is None else (job, part)
+        result: dict[str, Any] = getattr(importlib.import_module(module), name)(*arguments)
         write_json(target, {"status": "ok", "reason": None, "result": result})
     except BaseException as error:
         traceback.print_exc()
@@ -101,5 +105,5 @@ def main(request: dict[str, Any]) -> int:
     # At the end: a file beside a checked one must not shadow a module.
     sys.path += [folder for folder in request.get("sys_path", ()) if folder not in sys.path]
     if "stage" in request:
-        return run_stage(request["stage"], Path(request["job"]))
+        return run_stage(request["stage"], Path(request["job"]), request.get("part"))
     return run_task(request["task"], request["arguments"], Path(request["outcome"]))

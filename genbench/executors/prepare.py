@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from genbench import paths
 from genbench.benchmark import Benchmark
+from genbench.executors.audits import Audits
 from genbench.executors.launcher import Launcher
 from genbench.executors.run import Context
 from genbench.matrix import metrics_of, sys_path
@@ -30,7 +31,10 @@ def make_context(registry: Registry, benchmark: Benchmark, store: Store, launche
         },
         sys_path(plugin),
     )
-    return Context(benchmark, metrics_of(registry, benchmark), store, data_folder, str(paths.reference_cache()))
+    audits = Audits(paths.audit_cache())
+    return Context(
+        benchmark, *metrics_of(registry, benchmark), store, data_folder, str(paths.reference_cache()), audits
+    )
 
 
 def default_jobs(threads: int) -> int:

@@ -14,9 +14,10 @@ from typing import Any
 from genbench import __version__
 from genbench.benchmark import Benchmark
 from genbench.errors import StoreError
+from genbench.executors.audits import Audits
 from genbench.executors.launcher import Launcher
 from genbench.executors.supervisor import LOG, OnProgress, Outcome, supervise
-from genbench.job import Job
+from genbench.job import ForeignMetrics, Job
 from genbench.matrix import PlannedRun, benchmark_id, sys_path
 from genbench.record import Milestone, Record, Score
 from genbench.specs import MetricSpec
@@ -39,17 +40,20 @@ class Context:
     """What all runs of a call share.
 
     Attributes:
-        benchmark, metrics: what is run.
+        benchmark, metrics, foreign_metrics: what is run; third parties' metrics apart.
         store: where records go.
         data_folder: the materialised data.
         cache: folder of reference statistics.
+        audits: verdicts on likelihoods.
     """
 
     benchmark: Benchmark
     metrics: list[MetricSpec]
+    foreign_metrics: list[ForeignMetrics]
     store: Store
     data_folder: str
     cache: str
+    audits: Audits
 
 
 def carry_out(
@@ -74,7 +78,7 @@ def carry_out(
             job = make_job(run, context)
             job.write()
         try:
-            outcome = _outcome(run, job, launcher, cancelled, on_progress)
+            outcome = _outcome(run, job, context, launcher, cancelled, on_progress)
             record = _finished(run, job, outcome, started)
         except StoreError:
             raise
@@ -92,11 +96,16 @@ def carry_out(
 
 
 def _outcome(
-    run: PlannedRun, job: Job, launcher: Launcher, cancelled: threading.Event, on_progress: OnProgress
+    run: PlannedRun,
+    job: Job,
+    context: Context,
+    launcher: Launcher,
+    cancelled: threading.Event,
+    on_progress: OnProgress,
 ) -> Outcome:
     if run.entry.unsupported is not None:
         return Outcome("unsupported", run.entry.unsupported)
-    return supervise(job, launcher, cancelled, on_progress)
+    return supervise(job, launcher, context.audits, cancelled, on_progress)
 
 
 def _finished(run: PlannedRun, job: Job, outcome: Outcome, started: str) -> Record:
@@ -130,7 +139,9 @@ def make_job(run: PlannedRun, context: Context) -> Job:
         samples=benchmark.file.samples,
         likelihood_settings=benchmark.file.likelihood,
         evaluator=benchmark.evaluator,
+        second_evaluator=benchmark.second_evaluator,
         metrics=context.metrics,
+        foreign_metrics=context.foreign_metrics,
         cache=context.cache,
     )
 
@@ -140,8 +151,12 @@ def assemble(job: Job, outcome: Outcome, earlier: list[dict[str, Any]], started:
     trained = outcome.results.get("train", {})
     evaluated = outcome.results.get("evaluate", {})
     scored = outcome.results.get("score", {})
+    scores, withheld = _scores(job, outcome)
     finished = _now()
-    attempt = {"status": outcome.status, "reason": outcome.reason, "started": started, "finished": finished}
+    status, reason = outcome.status, outcome.reason
+    if status == "ok" and not scores:
+        status, reason = "invalid_output", "no score is left: " + "; ".join(dict.fromkeys(withheld.values()))
+    attempt = {"status": status, "reason": reason, "started": started, "finished": finished}
     spent: dict[str, Any] = {**trained.get("spent", {}), "cpu_seconds": outcome.cpu_seconds}
     if "prepare" in evaluated:
         spent["prepare"] = evaluated["prepare"]
@@ -155,10 +170,10 @@ def assemble(job: Job, outcome: Outcome, earlier: list[dict[str, Any]], started:
         benchmark=job.benchmark,
         model=job.model,
         seed=job.seed,
-        status=outcome.status,
-        reason=outcome.reason,
-        scores={name: Score(**entry) for name, entry in scored.get("scores", {}).items()},
-        milestones=[_milestone(entry) for entry in scored.get("milestones", [])],
+        status=status,
+        reason=reason,
+        scores=scores,
+        milestones=[_milestone(entry, withheld) for entry in scored.get("milestones", [])] if scores else [],
         budget=_limits(job),
         spent=spent,
         cost=cost,
@@ -167,11 +182,30 @@ def assemble(job: Job, outcome: Outcome, earlier: list[dict[str, Any]], started:
         attempts=[*earlier, attempt],
         started=started,
         finished=finished,
+        withheld=withheld if scores else {},
+        audit=outcome.audit,
     )
 
 
-def _milestone(entry: dict[str, Any]) -> Milestone:
-    scores = {name: Score(**score) for name, score in entry["scores"].items()}
+def _scores(job: Job, outcome: Outcome) -> tuple[dict[str, Score], dict[str, str]]:
+    """The scores that may be shown, and the reasons for those that may not."""
+    if outcome.status != "ok":
+        return {}, {}
+    found: dict[str, dict[str, Any]] = dict(outcome.results["score"]["scores"])
+    withheld = {}
+    if outcome.audit is not None and outcome.audit.verdict == "failed":
+        of_likelihood = [metric.name for metric in job.metrics if metric.group == "likelihood"]
+        withheld = {name: f"likelihood audit: {outcome.audit.reason}" for name in of_likelihood if found.pop(name, None)}
+    for foreign, measured in zip(job.foreign_metrics, outcome.measured, strict=True):
+        if isinstance(measured, str):
+            withheld |= {metric.name: f"{foreign.plugin}: {measured}" for metric in foreign.metrics}
+        else:
+            found |= measured["scores"]
+    return {name: Score(**entry) for name, entry in found.items()}, withheld
+
+
+def _milestone(entry: dict[str, Any], withheld: dict[str, str]) -> Milestone:
+    scores = {name: Score(**score) for name, score in entry["scores"].items() if name not in withheld}
     return Milestone(**{**entry, "scores": scores})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import signal
 import threading
@@ -13,15 +14,25 @@ from typing import Any
 
 import psutil
 
+from genbench.executors.audits import Audits
 from genbench.executors.launcher import HarnessError, Launcher
 from genbench.executors.processes import Child, family, kill_session, kill_tree
 from genbench.job import JOB, PROGRESS, STAGES, Job, Stage, outcome_file
-from genbench.record import Status
+from genbench.record import Audit, Status
 
 POLL_SECONDS = 0.1
 LOG = "log.txt"
 
 OnProgress = Callable[[Stage, float], None]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a stage ended: ``ok`` with a result, or with a status and a reason."""
+
+    status: Status
+    reason: str | None
+    result: dict[str, Any] | None
 
 
 @dataclass
@@ -31,58 +42,97 @@ class Outcome:
     Attributes:
         status, reason: of the record.
         results: what each finished stage returned.
+        audit: the verdict on the likelihood of the model, or None where it has none.
+        measured: what each third party's metrics returned, or why they did not.
         stage_seconds: wall time of each stage.
-        cpu_seconds: of all its processes.
+        cpu_seconds: of all its processes but the audit's.
         peak_memory: bytes, the most that a stage's process tree was seen to hold.
     """
 
     status: Status = "ok"
     reason: str | None = None
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    audit: Audit | None = None
+    measured: list[dict[str, Any] | str] = field(default_factory=list)
     stage_seconds: dict[str, float] = field(default_factory=dict)
     cpu_seconds: float = 0.0
     peak_memory: int = 0
 
 
-def supervise(job: Job, launcher: Launcher, cancelled: threading.Event, on_progress: OnProgress) -> Outcome:
-    """Run the stages of a job one after another until one fails.
+def supervise(
+    job: Job, launcher: Launcher, audits: Audits, cancelled: threading.Event, on_progress: OnProgress
+) -> Outcome:
+    """Audit the model's likelihood where nobody has, then run the stages of a job one after another until one fails.
 
     Args:
+        audits: the verdicts known so far; a new one is added.
         cancelled: set to end the run as ``cancelled``.
         on_progress: told the stage and the share of the training budget spent, a few times a second.
     """
     outcome = Outcome()
+    run = functools.partial(_timed_stage, job, launcher, cancelled, on_progress, outcome)
+    if job.likelihood is not None:
+        outcome.audit = audits.verdict(job, cancelled, lambda: run("audit"))
     for stage in STAGES:
-        began = time.monotonic()
-        try:
-            status, reason = _run_stage(stage, job, launcher, cancelled, on_progress, outcome)
-        except HarnessError as error:
-            status, reason = "harness_error", str(error)
-        outcome.stage_seconds[stage] = time.monotonic() - began
-        if status != "ok":
-            outcome.status, outcome.reason = status, reason
-            break
+        ended = run(stage)
+        if ended.result is None:
+            outcome.status, outcome.reason = ended.status, ended.reason
+            return outcome
+        outcome.results[stage] = ended.result
+    for part in range(len(job.foreign_metrics)):
+        ended = run("measure", part)
+        if ended.status == "cancelled":
+            outcome.status, outcome.reason = ended.status, ended.reason
+            return outcome
+        outcome.measured.append(ended.reason or "" if ended.result is None else ended.result)
     return outcome
 
 
+def _timed_stage(
+    job: Job,
+    launcher: Launcher,
+    cancelled: threading.Event,
+    on_progress: OnProgress,
+    outcome: Outcome,
+    stage: Stage,
+    part: int | None = None,
+) -> Ended:
+    began = time.monotonic()
+    try:
+        return _run_stage(stage, part, job, launcher, cancelled, on_progress, outcome)
+    except HarnessError as error:
+        return Ended("harness_error", str(error), None)
+    finally:
+        name = stage if part is None else f"{stage}-{part}"
+        outcome.stage_seconds[name] = time.monotonic() - began
+
+
 def _run_stage(
-    stage: Stage, job: Job, launcher: Launcher, cancelled: threading.Event, on_progress: OnProgress, outcome: Outcome
-) -> tuple[Status, str | None]:
-    request = {"stage": stage, "job": str(job.folder / JOB), "sys_path": job.sys_path}
+    stage: Stage,
+    part: int | None,
+    job: Job,
+    launcher: Launcher,
+    cancelled: threading.Event,
+    on_progress: OnProgress,
+    outcome: Outcome,
+) -> Ended:
+    paths = job.sys_path if part is None else job.foreign_metrics[part].sys_path
+    request = {"stage": stage, "part": part, "job": str(job.folder / JOB), "sys_path": paths}
     child = launcher.start(request, job.folder / LOG, job.folder)
     deadline = time.monotonic() + job.budget.seconds + job.budget.grace
     assert child.pid is not None
     verdict: tuple[Status, str] | None = None
+    ours = stage in ("score", "measure")  # the evaluator's memory is not the model's
     while not child.ended.wait(POLL_SECONDS):
         held = _tree_memory(child.pid)
-        if stage != "score":  # the evaluator's memory is not the model's
+        if not ours and stage != "audit":
             outcome.peak_memory = max(outcome.peak_memory, held)
         on_progress(stage, _read_progress(job, stage))
         if cancelled.is_set():
             verdict = "cancelled", "the harness was asked to stop"
         elif held > job.budget.memory:
             verdict = (
-                "harness_error" if stage == "score" else "oom_host",
+                "harness_error" if ours else "oom_host",
                 (f"{stage} held {held >> 20} MiB of memory where the benchmark allows {job.budget.memory >> 20} MiB"),
             )
         elif time.monotonic() > deadline:
@@ -96,28 +146,28 @@ def _run_stage(
         if verdict is not None:
             kill_tree(child)
             break
-    outcome.cpu_seconds += child.cpu_seconds
+    if stage != "audit":  # which serves all runs of the model
+        outcome.cpu_seconds += child.cpu_seconds
     kill_session(child.pid)
-    return verdict or _verdict(stage, job, child, outcome)
+    return Ended(*verdict, None) if verdict else _verdict(stage, part, job, child)
 
 
-def _verdict(stage: Stage, job: Job, child: Child, outcome: Outcome) -> tuple[Status, str | None]:
+def _verdict(stage: Stage, part: int | None, job: Job, child: Child) -> Ended:
     """What an ended process means. Without a completion mark an exit code of 0 is a failure too."""
-    mark = outcome_file(job.folder, stage)
+    mark = outcome_file(job.folder, stage, part)
     if mark.exists():
         found = json.loads(mark.read_text())
         if found["status"] != "ok":
-            return found["status"], f"{stage}: {found['reason']}"
+            return Ended(found["status"], f"{stage}: {found['reason']}", None)
         if child.exit == 0:
-            outcome.results[stage] = found["result"]
-            return "ok", None
+            return Ended("ok", None, found["result"])
     if child.exit is None:
-        return "harness_error", f"{stage}: the fork server was lost"
+        return Ended("harness_error", f"{stage}: the fork server was lost", None)
     if child.exit < 0:
         number = -child.exit
         name = signal.Signals(number).name if number in list(signal.Signals) else f"signal {number}"
-        return "crashed", f"{stage} was ended by {name}; see {LOG}"
-    return "failed", f"{stage} exited with {child.exit} before it was done; see {LOG}"
+        return Ended("crashed", f"{stage} was ended by {name}; see {LOG}", None)
+    return Ended("failed", f"{stage} exited with {child.exit} before it was done; see {LOG}", None)
 
 
 def _tree_memory(pid: int) -> int:
@@ -130,9 +180,9 @@ def _tree_memory(pid: int) -> int:
 
 
 def _read_progress(job: Job, stage: Stage) -> float:
-    """The share of the training budget spent; 1 once training is over."""
+    """The share of the training budget spent; 0 before training and 1 once it is over."""
     if stage != "train":
-        return 1.0
+        return 0.0 if stage == "audit" else 1.0
     with contextlib.suppress(OSError, ValueError, IndexError):
         return float((job.folder / PROGRESS).read_text().split()[1])
     return 0.0

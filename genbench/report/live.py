@@ -18,8 +18,20 @@ from genbench.record import Record
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-STAGE_WORDS: dict[Stage, str] = {"train": "training", "evaluate": "sampling", "score": "scoring"}
-STAGE_SHARES: dict[Stage, tuple[float, float]] = {"train": (0.0, 0.9), "evaluate": (0.9, 0.98), "score": (0.98, 1.0)}
+STAGE_WORDS: dict[Stage, str] = {
+    "audit": "auditing its likelihood",
+    "train": "training",
+    "evaluate": "sampling",
+    "score": "scoring",
+    "measure": "measuring",
+}
+STAGE_SHARES: dict[Stage, tuple[float, float]] = {
+    "audit": (0.0, 0.0),
+    "train": (0.0, 0.9),
+    "evaluate": (0.9, 0.98),
+    "score": (0.98, 1.0),
+    "measure": (1.0, 1.0),
+}
 """Where on a run's bar a stage begins and ends."""
 
 

@@ -2,58 +2,124 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genbench.engine.contract import resolve
+from genbench.engine.data import Examples
 from genbench.engine.scoring.evaluators import extract, load_evaluator
-from genbench.engine.scoring.metrics import Material, Measured
+from genbench.engine.scoring.material import Material, Measured, Space
 from genbench.engine.scoring.reference import Reference
 from genbench.errors import GenbenchError
 from genbench.record import Score
-from genbench.specs import EvaluatorSpec, MetricSpec
+from genbench.specs import DataSpec, EvaluatorSpec, MetricSpec
 
 if TYPE_CHECKING:
     from genbench.engine.likelihood import LogProbs
 
 
-def score(
-    samples: NDArray[np.uint8],
-    log_probs: LogProbs | None,
-    evaluator: EvaluatorSpec,
-    metrics: Sequence[MetricSpec],
-    reference: Reference,
-) -> dict[str, Score]:
-    """Every metric that applies, by name; the samples pass through the evaluator once.
+@dataclass(frozen=True)
+class Bench:
+    """What samples are scored with; the same for all runs of a benchmark.
+
+    Attributes:
+        data: of the samples.
+        evaluator, reference: the extractor, and what it says of the held-out data.
+        second, second_reference: of the second evaluator, or None.
+        second_training: what the second evaluator says of the training data; called when needed.
+        training, held_out: the examples; called when needed.
+    """
+
+    data: DataSpec
+    evaluator: EvaluatorSpec
+    reference: Reference
+    second: EvaluatorSpec | None
+    second_reference: Reference | None
+    second_training: Callable[[], Reference]
+    training: Callable[[], Examples]
+    held_out: Callable[[], Examples]
+
+
+def look_at(
+    samples: NDArray[np.uint8], labels: NDArray[np.int64] | None, log_probs: LogProbs | None, bench: Bench
+) -> Material:
+    """Pass samples through the benchmark's evaluators, each once.
 
     Args:
         samples: uint8 ``[N, *shape]``.
+        labels: int64 ``[N]`` that a conditional model was asked for, else None.
         log_probs: nats of held-out examples, or None for a model without a likelihood.
-        reference: of the same evaluator; see :func:`genbench.engine.scoring.reference.reference_for`.
 
     Raises:
-        DataError: if the samples are not what the evaluator takes, or too few for a metric.
+        DataError: if the samples are not what an evaluator takes.
+    """
+    second = None
+    if bench.second is not None and bench.second_reference is not None:
+        second = Material(samples, labels, *extract(load_evaluator(bench.second), samples), bench.second_reference)
+    return material_of(samples, labels, log_probs, extract(load_evaluator(bench.evaluator), samples), second, bench)
+
+
+def material_of(
+    samples: NDArray[np.uint8],
+    labels: NDArray[np.int64] | None,
+    log_probs: LogProbs | None,
+    seen: tuple[NDArray[np.float32], NDArray[np.float32]],
+    second: Material | None,
+    bench: Bench,
+) -> Material:
+    """The material of samples whose features and logits are known."""
+
+    def spaces() -> tuple[Space, ...]:
+        training, held_out = bench.training()[0], bench.held_out()[0]
+        found = [Space("pixels", *(_points(x, bench.data) for x in (samples, training, held_out)))]
+        if second is not None:
+            features = second.reference.arrays.features
+            name = second.reference.source.evaluator
+            found.append(Space(name, second.features, bench.second_training().arrays.features, features))
+        return tuple(found)
+
+    return Material(samples, labels, *seen, bench.reference, log_probs, second, spaces)
+
+
+def score(material: Material, metrics: Sequence[MetricSpec]) -> dict[str, Score]:
+    """Every metric that applies, by name; with ``@<evaluator>`` behind it where it is the second evaluator's.
+
+    Raises:
+        DataError: if there are too few samples for a metric.
         GenbenchError: if a metric returns something other than promised.
     """
-    features, logits = extract(load_evaluator(evaluator), samples)
-    material = Material(features, logits, reference, log_probs)
     scores = {}
     for spec in metrics:
-        measured = resolve(spec.function)(material)
-        if measured is None:
-            continue
-        if not isinstance(measured, Measured):
-            raise GenbenchError(f"metric {spec.name!r}: must return a Measured or None, not {measured!r}")
-        scores[spec.name] = Score(
-            value=measured.value,
-            n=measured.n,
-            direction=spec.direction,
-            kind=measured.kind,
-            unit=spec.unit,
-            stderr=measured.stderr,
-            fingerprint=measured.fingerprint,
-        )
+        views: dict[str, Material] = {spec.name: material}
+        if spec.both_evaluators and material.second is not None:
+            views[f"{spec.name}@{material.second.reference.source.evaluator}"] = material.second
+        for name, view in views.items():
+            measured = resolve(spec.function)(view)
+            if measured is not None:
+                scores[name] = _score(spec, measured)
     return scores
+
+
+def _score(spec: MetricSpec, measured: Any) -> Score:
+    if not isinstance(measured, Measured):
+        raise GenbenchError(f"metric {spec.name!r}: must return a Measured or None, not {measured!r}")
+    return Score(
+        value=measured.value,
+        n=measured.n,
+        direction=spec.direction,
+        kind=measured.kind,
+        unit=spec.unit,
+        stderr=measured.stderr,
+        fingerprint=measured.fingerprint,
+        details=measured.details,
+        flag=measured.flag,
+    )
+
+
+def _points(x: NDArray[np.uint8], data: DataSpec) -> NDArray[np.float32]:
+    """uint8 ``[N, *shape]`` as float32 ``[N, D]`` in [0, 1]."""
+    return x.reshape(len(x), -1).astype(np.float32) / np.float32(data.levels - 1)

@@ -6,12 +6,8 @@ The arithmetic is in :mod:`genbench.engine.scoring.features`, whose functions ar
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from genbench.engine.scoring.features import (
     FULL_KID_BELOW,
@@ -19,7 +15,6 @@ from genbench.engine.scoring.features import (
     SUBSET_SEED,
     SUBSET_SIZE,
     SUBSETS,
-    Float64,
     frechet_distance,
     frechet_distance_of_factors,
     inception_score,
@@ -31,12 +26,8 @@ from genbench.engine.scoring.features import (
     neighbour_radii,
     precision_recall,
     shares_within,
-    square_root_factor,
 )
-from genbench.engine.scoring.reference import Reference
-
-if TYPE_CHECKING:
-    from genbench.engine.likelihood import LogProbs
+from genbench.engine.scoring.material import Material, Measured
 
 __all__ = [
     "Material",
@@ -52,72 +43,6 @@ __all__ = [
     "precision_recall",
     "recall",
 ]
-
-
-@dataclass(frozen=True)
-class Material:
-    """All that a metric may look at: N samples seen by the evaluator, M real examples, the likelihoods.
-
-    Attributes:
-        features: float32 ``[N, d]`` of the samples.
-        logits: float32 ``[N, K]`` of the samples.
-        reference: the same of the held-out data, with their statistics.
-        log_probs: nats of held-out examples, or None for a model without a likelihood.
-    """
-
-    features: NDArray[np.float32]
-    logits: NDArray[np.float32]
-    reference: Reference
-    log_probs: LogProbs | None = None
-
-    @cached_property
-    def mean(self) -> Float64:
-        """float64 ``[d]``."""
-        mean: Float64 = self.features.mean(axis=0, dtype=np.float64)
-        return mean
-
-    @cached_property
-    def factor(self) -> Float64:
-        """F with F^T F the covariance of the features, float64 ``[min(N, d), d]``."""
-        return square_root_factor(self.features)
-
-    @cached_property
-    def precision_and_recall(self) -> tuple[float, float]:
-        real = self.reference.arrays
-        return shares_within(self.features, real.features, neighbour_radii(self.features), real.radii)
-
-    def fingerprint(self, metric: str, **parameters: object) -> dict[str, Any]:
-        """What a score of features must share with another to be compared with it."""
-        source = self.reference.source
-        return {
-            "metric": metric,
-            "evaluator": f"{source.evaluator}@{source.evaluator_sha256[:16]}",
-            "preprocessing": source.preprocessing,
-            "data": source.data_sha256[:16],
-            "split": source.split,
-            "reference_n": len(self.reference.arrays.features),
-            "n": len(self.features),
-            **parameters,
-        }
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What a metric gives.
-
-    Attributes:
-        value: the number.
-        n: samples or examples that it was computed from.
-        kind: for likelihoods ``exact``, ``iwae``, ``bound`` or ``estimate``; else ``metric``.
-        stderr: standard error over examples where the value is a mean over them.
-        fingerprint: what a number must share to be compared with this one.
-    """
-
-    value: float
-    n: int
-    kind: str = "metric"
-    stderr: float | None = None
-    fingerprint: dict[str, Any] = field(default_factory=dict)
 
 
 def fid(material: Material) -> Measured:
@@ -151,13 +76,13 @@ def inception_score_of(material: Material) -> Measured:
 
 def precision(material: Material) -> Measured:
     """The share of samples within the manifold of the held-out data."""
-    value, _ = material.precision_and_recall
+    value, _ = _precision_and_recall(material)
     return Measured(value, len(material.features), fingerprint=material.fingerprint("precision/1", k=NEIGHBOURS))
 
 
 def recall(material: Material) -> Measured:
     """The share of held-out data within the manifold of the samples."""
-    _, value = material.precision_and_recall
+    _, value = _precision_and_recall(material)
     return Measured(value, len(material.features), fingerprint=material.fingerprint("recall/1", k=NEIGHBOURS))
 
 
@@ -180,3 +105,8 @@ def bits_per_dim(material: Material) -> Measured | None:
         "draws": scored.draws,
     }
     return Measured(float(-nats.mean() / scale), n, scored.kind, stderr, fingerprint)
+
+
+def _precision_and_recall(material: Material) -> tuple[float, float]:
+    real = material.reference.arrays
+    return shares_within(material.features, real.features, neighbour_radii(material.features), real.radii)

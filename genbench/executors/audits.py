@@ -1,0 +1,89 @@
+"""Verdicts of the likelihood audit: made once for a model and its data, kept in the cache for all its runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from genbench.audit_key import AUDIT_VERSION, key_of
+from genbench.job import Job
+from genbench.record import Audit
+
+if TYPE_CHECKING:
+    from genbench.executors.supervisor import Ended
+
+POLL_SECONDS = 0.2
+OF_THE_MODEL = ("failed", "crashed", "invalid_output", "diverged", "over_budget")
+"""Ends of an audit that are the model's doing, and so would be the same again; the others are not kept."""
+
+
+class Audits:
+    """The audits in a folder, a JSON file each, named by what was audited.
+
+    Args:
+        folder: made when the first one is kept.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def verdict(self, job: Job, cancelled: threading.Event, make: Callable[[], Ended]) -> Audit | None:
+        """The verdict on the likelihood of a job's model; made now unless it is known.
+
+        One of several runs of a model makes it while the others wait.
+
+        Args:
+            make: carries out the audit.
+
+        Returns:
+            The verdict; None if the run was cancelled or genbench's own machinery failed before there was one.
+        """
+        key = key_of(job)
+        path = self._folder / f"{key}.json"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path.with_suffix(".lock"))
+        while not cancelled.is_set():
+            try:
+                with lock.acquire(timeout=POLL_SECONDS):
+                    return _read(path, key) or _made(path, key, make())
+            except Timeout:
+                continue
+        return None
+
+
+def _made(path: Path, key: str, ended: Ended) -> Audit | None:
+    if ended.status in ("cancelled", "harness_error"):
+        return None
+    audit = _parse(json.dumps(ended.result), key) if ended.result is not None else None
+    if audit is None:
+        reason = f"the audit could not be completed: {ended.reason or 'it left no verdict'}"
+        audit = Audit(AUDIT_VERSION, key, "failed", reason, None, [])
+    if ended.status in ("ok", *OF_THE_MODEL):
+        draft = path.with_suffix(".part")
+        draft.write_text(json.dumps(dataclasses.asdict(audit), allow_nan=False))
+        draft.replace(path)
+    return audit
+
+
+def _read(path: Path, key: str) -> Audit | None:
+    """The verdict in a file, or None where there is none that can be trusted."""
+    try:
+        return _parse(path.read_text(), key)
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _parse(text: str, key: str) -> Audit | None:
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        audit = TypeAdapter(Audit).validate_json(text)
+    except ValidationError:
+        return None
+    return audit if audit.key == key and audit.version == AUDIT_VERSION else None
