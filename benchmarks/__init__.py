@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from genbench import DatasetSpec, DataSpec, EvaluatorSpec, MetricSpec, hookimpl
+from genbench_benchmarks.evaluators.published import published_evaluators
+from genbench_benchmarks.metrics import CONTROL, COPYING, LIKELIHOOD, QUALITY
 
 HERE = Path(__file__).parent
-METRICS = "genbench.engine.scoring.metrics"
 
 
 @hookimpl
@@ -44,66 +45,27 @@ def register_evaluators() -> list[EvaluatorSpec]:
             levels=17,
             batch_size=100,
             summary="convolutional classifier of 8x8 digits, test accuracy 0.995, 32 features, calibrated head",
-        )
+        ),
+        EvaluatorSpec(
+            name="digits-random-v1",
+            factory="genbench_benchmarks.evaluators.digits_random:DigitsRandom",
+            weights=str(HERE / "evaluators" / "digits-random-v1.safetensors"),
+            sha256="cc6235650b20a80f23affa60ed183cf40a74cabe2c02ff03fcf364b92a8019ee",
+            features="features",
+            logits=None,
+            dims=32,
+            shape=(1, 8, 8),
+            levels=17,
+            batch_size=100,
+            summary="random convolutions on 8x8 digits, never trained, 32 features; a second opinion, and for copies",
+        ),
+        *published_evaluators(),
     ]
 
 
 @hookimpl
 def register_metrics() -> list[MetricSpec]:
-    return [
-        MetricSpec(
-            name="fid",
-            title="FID",
-            function=f"{METRICS}:fid",
-            direction="lower",
-            log_scale=True,
-            both_evaluators=True,
-            reference="Heusel et al. 2017, arXiv:1706.08500",
-            summary="Frechet distance between Gaussians fitted to the features of samples and of held-out data",
-        ),
-        MetricSpec(
-            name="kid",
-            title="KID",
-            function=f"{METRICS}:kid",
-            direction="lower",
-            reference="Binkowski et al. 2018, arXiv:1801.01401",
-            summary="unbiased squared maximum mean discrepancy of the features, cubic kernel; may fall below 0",
-        ),
-        MetricSpec(
-            name="is",
-            title="IS",
-            function=f"{METRICS}:inception_score_of",
-            direction="higher",
-            reference="Salimans et al. 2016, arXiv:1606.03498",
-            summary="Inception Score: samples of sure class, all classes alike often; blind to the held-out data",
-        ),
-        MetricSpec(
-            name="precision",
-            title="Precision",
-            function=f"{METRICS}:precision",
-            direction="higher",
-            reference="Kynkaanniemi et al. 2019, arXiv:1904.06991",
-            summary="share of samples within the manifold of the held-out data (k = 3): fidelity",
-        ),
-        MetricSpec(
-            name="recall",
-            title="Recall",
-            function=f"{METRICS}:recall",
-            direction="higher",
-            reference="Kynkaanniemi et al. 2019, arXiv:1904.06991",
-            summary="share of held-out data within the manifold of the samples (k = 3): diversity",
-        ),
-        MetricSpec(
-            name="bits_per_dim",
-            title="bits/dim",
-            group="likelihood",
-            function=f"{METRICS}:bits_per_dim",
-            direction="lower",
-            unit="bits/dim",
-            reference="Theis et al. 2016, arXiv:1511.01844",
-            summary="mean negative log2-likelihood of held-out examples a dimension; exact, or an upper bound",
-        ),
-    ]
+    return [*QUALITY, *LIKELIHOOD, *CONTROL, *COPYING]
 
 
 @hookimpl

@@ -90,6 +90,7 @@ class BenchmarkFile:
     likelihood: LikelihoodTable
     milestones: list[Annotated[float, Gt(0), Le(1)]] = field(default_factory=lambda: [0.125, 0.25, 0.5, 1.0])
     second_evaluator: str | None = None
+    evaluator_sha256: str | None = None
     title: str = ""
     description: str = ""
 
@@ -206,6 +207,9 @@ def _check_consistency(checked: BenchmarkFile, source: str) -> None:
     def refuse(key: str, why: str) -> None:
         raise BenchmarkError(f"{source}: {key}: {why}")
 
+    pinned = checked.evaluator_sha256
+    if pinned is not None and not re.fullmatch(r"[0-9a-f]{64}", pinned):
+        refuse("evaluator_sha256", f"must be a SHA-256 as 64 lower-case hex digits, not {pinned!r}")
     if not re.match(NAME, checked.name):
         refuse("name", f"must match {NAME}, not {checked.name!r}")
     if len(set(checked.seeds)) < len(checked.seeds):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 VARIABLE = "GENBENCH_CACHE"
 """Environment variable that names the cache folder."""
+OFFLINE = "GENBENCH_OFFLINE"
+"""Environment variable that forbids every download."""
 
 
 def cache_root() -> Path:
@@ -32,3 +34,13 @@ def reference_cache() -> Path:
 def audit_cache() -> Path:
     """The folder of verdicts of the likelihood audit."""
     return cache_root() / "audits"
+
+
+def weights_cache() -> Path:
+    """The folder of evaluators' weights that do not ship."""
+    return cache_root() / "weights"
+
+
+def offline() -> bool:
+    """Whether ``$GENBENCH_OFFLINE`` forbids downloads: set, and neither empty nor ``0``."""
+    return os.environ.get(OFFLINE, "") not in ("", "0")

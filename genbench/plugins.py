@@ -19,6 +19,7 @@ import pluggy
 
 from genbench import hookspecs
 from genbench.errors import GenbenchError, SpecError
+from genbench.rungs import claims_of
 from genbench.specs import LIKELIHOOD_KINDS, DatasetSpec, EvaluatorSpec, MetricSpec, ModelSpec
 
 if TYPE_CHECKING:
@@ -163,6 +164,8 @@ def _check_spec(kind: type) -> Callable[[Any], tuple[str, Any]]:
             raise SpecError(f"registers the name {name!r}; names match {NAME.pattern}")
         if isinstance(item, ModelSpec):
             check_model_spec(item)
+        if isinstance(item, MetricSpec):
+            claims_of(item)  # refuses rungs of the calibration ladder that there are not
         return name, item
 
     return check

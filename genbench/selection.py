@@ -15,7 +15,7 @@ from genbench.errors import BenchmarkError, SpecError
 if TYPE_CHECKING:
     from genbench.benchmark import Benchmark, BenchmarkFile
     from genbench.plugins import Registered, Registry
-    from genbench.specs import DatasetSpec, EvaluatorSpec, ModelSpec
+    from genbench.specs import DatasetSpec, EvaluatorSpec, MetricSpec, ModelSpec
 
 Value = bool | int | float | str
 
@@ -131,11 +131,10 @@ def load_benchmark(
     if path.stem != file.name:
         raise BenchmarkError(f"{path}: name: must be that of the file, {path.stem!r}, not {file.name!r}")
     dataset: DatasetSpec = _resolve(registry, "datasets", file.dataset, f"{path}: dataset")
-    evaluator: EvaluatorSpec = _resolve(registry, "evaluators", file.evaluator, f"{path}: evaluator")
-    for metric in file.metrics:
-        _resolve(registry, "metrics", metric, f"{path}: metrics")
-    _check_consistency(file, dataset, evaluator, str(path))
-    benchmark = Benchmark(file, dataset, evaluator, dev=dev)
+    metrics: list[MetricSpec] = [_resolve(registry, "metrics", name, f"{path}: metrics") for name in file.metrics]
+    evaluator, second = _evaluators(registry, file, dataset, metrics, str(path))
+    _check_consistency(file, dataset, str(path))
+    benchmark = Benchmark(file, dataset, evaluator, second, dev=dev)
     return benchmark.with_budget(dict(budget_overrides)) if budget_overrides else benchmark
 
 
@@ -199,13 +198,65 @@ def _resolve(registry: Registry, table: str, name: str, where: str) -> Any:
         raise BenchmarkError(f"{where}: {error}") from None
 
 
-def _check_consistency(file: BenchmarkFile, dataset: DatasetSpec, evaluator: EvaluatorSpec, source: str) -> None:
-    """What only the definition together with its data set and evaluator can show."""
-    if (evaluator.shape, evaluator.levels) != (dataset.data.shape, dataset.data.levels):
+def _evaluators(
+    registry: Registry, file: BenchmarkFile, dataset: DatasetSpec, metrics: list[MetricSpec], source: str
+) -> tuple[EvaluatorSpec, EvaluatorSpec | None]:
+    """The benchmark's evaluators, fitted to its data and fit for its metrics."""
+    first = _evaluator(registry, file.evaluator, file.evaluator_sha256, dataset, f"{source}: evaluator")
+    _check_logits(first, metrics, f"{source}: evaluator")
+    if file.second_evaluator is None:
+        return first, None
+    if file.second_evaluator == file.evaluator:
+        raise BenchmarkError(f"{source}: second_evaluator: must be another than evaluator, {file.evaluator}")
+    second = _evaluator(registry, file.second_evaluator, None, dataset, f"{source}: second_evaluator")
+    _check_logits(second, [metric for metric in metrics if metric.both_evaluators], f"{source}: second_evaluator")
+    return first, second
+
+
+def _evaluator(registry: Registry, name: str, pinned: str | None, dataset: DatasetSpec, where: str) -> EvaluatorSpec:
+    spec: EvaluatorSpec = _resolve(registry, "evaluators", name, where)
+    data = dataset.data
+    if spec.rgb:
+        if not data.is_image or data.shape[0] not in (1, 3):
+            raise BenchmarkError(
+                f"{where}: {name} takes images of 1 or 3 channels, but data set {dataset.name} has "
+                f"{_describe(data.shape, data.levels)}"
+            )
+        spec = dataclasses.replace(spec, shape=data.shape, levels=data.levels)
+    if (spec.shape, spec.levels) != (data.shape, data.levels):
         raise BenchmarkError(
-            f"{source}: evaluator: {evaluator.name} takes {_describe(evaluator.shape, evaluator.levels)}, but data "
-            f"set {dataset.name} has {_describe(dataset.data.shape, dataset.data.levels)}"
+            f"{where}: {name} takes {_describe(spec.shape, spec.levels)}, but data set {dataset.name} has "
+            f"{_describe(data.shape, data.levels)}"
         )
+    return _with_weights_pinned(spec, pinned, where)
+
+
+def _with_weights_pinned(spec: EvaluatorSpec, pinned: str | None, where: str) -> EvaluatorSpec:
+    """The evaluator with the weights that ``evaluator_sha256`` names.
+
+    Other weights make another evaluator: its name gets the first digits of their hash, so that no number of theirs
+    stands under the name of the published ones, and there is no address to download them from.
+    """
+    if pinned is None or pinned == spec.sha256:
+        return spec
+    if spec.weights:
+        raise BenchmarkError(
+            f"{where}_sha256: {spec.name} ships with weights of the hash {spec.sha256}, not {pinned}; leave it out"
+        )
+    return dataclasses.replace(spec, name=f"{spec.name}@{pinned[:8]}", sha256=pinned, url="", file="")
+
+
+def _check_logits(spec: EvaluatorSpec, metrics: list[MetricSpec], where: str) -> None:
+    wanting = [metric.name for metric in metrics if metric.needs_logits]
+    if spec.logits is None and wanting:
+        raise BenchmarkError(
+            f"{where}: {spec.name} has no class logits, which {', '.join(wanting)} need"
+            f"{'s' if len(wanting) == 1 else ''}; leave out the metric or name an evaluator that is a classifier"
+        )
+
+
+def _check_consistency(file: BenchmarkFile, dataset: DatasetSpec, source: str) -> None:
+    """What only the definition together with its data set can show."""
     for key, most, of in (
         ("examples", dataset.test, f"the {dataset.test} test examples of {dataset.name}"),
         ("milestone_examples", file.likelihood.examples, f"likelihood.examples = {file.likelihood.examples}"),

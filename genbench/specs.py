@@ -137,16 +137,22 @@ class EvaluatorSpec:
     Attributes:
         name: what a benchmark and a table's column call it, with a version: ``digits-cnn-v1``.
         factory: ``"package.module:Class"``, a subclass of torch-fidelity's ``FeatureExtractorBase`` built
-            as ``factory(name, features_list, weights=path)``. Its forward takes uint8 ``[B, *shape]`` and
-            returns the requested features as a tuple of float32 tensors.
-        weights: path of the safetensors file.
-        sha256: hash of that file; checked before use.
+            as ``factory(name, features_list, weights=path)``. Its forward takes uint8 ``[B, *shape]``, or RGB
+            images where ``rgb`` says so, and returns the requested features as a tuple of float32 tensors.
+        weights: path of the file of weights; empty where it does not ship, and then filled in before the first run
+            with a file that has the hash, given or found or downloaded.
+        sha256: hash of that file, 64 hex digits; checked whenever it is loaded.
         features: name of the feature layer for FID, KID, precision and recall.
-        logits: name of the layer of class logits for IS.
+        logits: name of the layer of class logits for IS, or None for an extractor that has none.
         dims: number of features.
-        shape, levels: the data that it takes.
+        shape, levels: the data that it takes. With ``rgb`` those of the benchmark that names it, filled in when that
+            is loaded; ``()`` and 256 before.
         batch_size: images a forward pass; fixed, since it changes the last bits of the features.
-        summary: one line for ``genbench list``, with the test accuracy.
+        summary: one line for ``genbench list``, with the test accuracy of a classifier.
+        rgb: whether it takes uint8 ``[B, 3, H, W]`` of 256 levels and of any size. The core brings images of 1 or 3
+            channels and fewer levels into that form: see :func:`genbench.engine.scoring.evaluators.as_rgb`.
+        url, file: where weights that do not ship are downloaded from, and the name of their file in caches.
+        references: paths of files with reference statistics that a person gave, to be used instead of the cache.
     """
 
     name: str
@@ -154,12 +160,16 @@ class EvaluatorSpec:
     weights: str
     sha256: str
     features: str
-    logits: str
+    logits: str | None
     dims: int
     shape: tuple[int, ...]
     levels: int
     batch_size: int = 500
     summary: str = ""
+    rgb: bool = False
+    url: str = ""
+    file: str = ""
+    references: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -176,6 +186,7 @@ class MetricSpec:
         group: what it says something about; groups stand together in tables.
         unit: unit of the value, empty for a pure number.
         log_scale: whether intervals over seeds are taken of its logarithm (positive, skewed scores).
+        needs_logits: whether it reads the evaluator's class logits; a benchmark whose evaluator has none can't have it.
         both_evaluators: whether it is taken with the benchmark's second evaluator too, in a column of its own.
         tells_apart: rungs of the calibration ladder (:mod:`genbench.engine.calibration`) that it must tell apart.
         blind_to: rungs that it does not see. Both are verified by ``genbench doctor --calibrate``.
@@ -190,6 +201,7 @@ class MetricSpec:
     group: MetricGroup = "quality"
     unit: str = ""
     log_scale: bool = False
+    needs_logits: bool = False
     both_evaluators: bool = False
     tells_apart: tuple[str, ...] = ()
     blind_to: tuple[str, ...] = ()

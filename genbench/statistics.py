@@ -128,9 +128,9 @@ def welch(a: Sequence[float], b: Sequence[float], log_scale: bool = False, level
         return Difference(back(difference), None, None, None, log_scale)
     error_a, error_b = variance_a / len(a), variance_b / len(b)
     error = math.sqrt(error_a + error_b)
-    if error <= SAME * max(abs(mean_a), abs(mean_b)):
-        # Neither group varies beyond rounding. The logarithm's own rounding is absolute, hence the last term.
-        same = abs(difference) <= SAME * max(abs(mean_a), abs(mean_b), float(log_scale))
+    rounding = SAME * max(abs(mean_a), abs(mean_b), float(log_scale))  # of logarithms it is absolute
+    if error <= rounding:
+        same = abs(difference) <= rounding
         return Difference(back(difference), back(difference), back(difference), float(same), log_scale)
     # As shares of the sum, so that tiny variances do not vanish when they are squared.
     share_a, share_b = error_a / (error_a + error_b), error_b / (error_a + error_b)
@@ -209,9 +209,10 @@ def improvement(a: Sequence[float], b: Sequence[float], direction: Direction, le
     The share of pairs (seed of A, seed of B) in which A is better, ties counted half: the Mann-Whitney statistic over
     n_a n_b. The interval is Newcombe's method 5 (Statistics in Medicine 25, 2006): the theta for which
 
-        |theta - share| <= z sqrt(theta (1 - theta) / (n_a n_b) (1 + N ((1 - theta) / (2 - theta) + theta / (1 + theta))))
+        |theta - share| <= z sqrt(V),   N = (n_a + n_b) / 2 - 1,
+        V = theta (1 - theta) / (n_a n_b) (1 + N ((1 - theta) / (2 - theta) + theta / (1 + theta))).
 
-    with N = (n_a + n_b) / 2 - 1. Unlike a bootstrap of a few seeds it has a width where all pairs agree.
+    Unlike a bootstrap of a few seeds it has a width where all pairs agree.
 
     Raises:
         ValueError: if a group is empty, a value is not finite, or ``direction`` is ``none``.

@@ -122,6 +122,17 @@ class Store:
                 loaded.unreadable.append(Unreadable(path, str(error)))
         return loaded
 
+    def find_all(self, text: str) -> list[Path]:
+        """The folders of the runs that a person names: one run, a model's runs or a benchmark's.
+
+        Raises:
+            GenbenchError: naming the nearest run there is.
+        """
+        parts = text.strip("/").split("/", 1)
+        folder = self.root / parts[0] / (model_folder(parts[1]) if len(parts) > 1 else "")
+        found = [path.parent for path in self._record_paths(None) if folder in path.parent.parents]
+        return found or [self.find(text)]
+
     def find(self, run: str) -> Path:
         """The folder of the run that a person names: ``benchmark/model/seed-k`` or the folder's own path.
 

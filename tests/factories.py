@@ -13,7 +13,7 @@ import pluggy
 from genbench import hookimpl, hookspecs
 from genbench.benchmark import Benchmark, validate
 from genbench.plugins import Plugin, Registry
-from genbench.record import BenchmarkId, Milestone, ModelId, Record, Score
+from genbench.record import Audit, AuditFinding, BenchmarkId, Milestone, ModelId, Record, Score
 from genbench.specs import DatasetSpec, DataSpec, EvaluatorSpec, MetricSpec, ModelSpec
 from genbench.store import RunKey, Store, sha256_of
 
@@ -42,13 +42,14 @@ EVALUATOR = EvaluatorSpec(
     levels=17,
     summary="A small CNN",
 )
+SECOND = replace(EVALUATOR, name="tiny-random-v1", sha256="f" * 64, summary="A never-trained network")
 METRICS = (
-    MetricSpec("fid", "FID", "nowhere:fid", "lower", "features", log_scale=True, summary="Frechet distance"),
-    MetricSpec("kid", "KID", "nowhere:kid", "lower", "features", summary="Kernel distance"),
-    MetricSpec("is", "IS", "nowhere:isc", "higher", "logits", summary="Inception score"),
-    MetricSpec("precision", "Precision", "nowhere:precision", "higher", "features", summary="Fidelity"),
-    MetricSpec("recall", "Recall", "nowhere:recall", "higher", "features", summary="Diversity"),
-    MetricSpec("bits_per_dim", "bits/dim", "nowhere:bits", "lower", "nats", unit="bits/dim", summary="NLL"),
+    MetricSpec("fid", "FID", "nowhere:fid", "lower", log_scale=True, both_evaluators=True, summary="Frechet distance"),
+    MetricSpec("kid", "KID", "nowhere:kid", "lower", summary="Kernel distance"),
+    MetricSpec("is", "IS", "nowhere:isc", "higher", summary="Inception score"),
+    MetricSpec("precision", "Precision", "nowhere:precision", "higher", summary="Fidelity"),
+    MetricSpec("recall", "Recall", "nowhere:recall", "higher", summary="Diversity"),
+    MetricSpec("bits_per_dim", "bits/dim", "nowhere:bits", "lower", "likelihood", unit="bits/dim", summary="NLL"),
 )
 DEFINITION: dict[str, Any] = {
     "name": "tiny",
@@ -85,7 +86,7 @@ def benchmark(**changes: Any) -> Benchmark:
             raw[table][leaf] = value
         else:
             raw[key] = value
-    return Benchmark(validate(raw, "test.toml"), DATASET, EVALUATOR)
+    return Benchmark(validate(raw, "test.toml"), DATASET, EVALUATOR, SECOND if "second_evaluator" in changes else None)
 
 
 def toml(raw: dict[str, Any]) -> str:
@@ -105,27 +106,42 @@ def toml(raw: dict[str, Any]) -> str:
     return "\n".join([*plain, *tables]) + "\n"
 
 
+FINGERPRINT = {"evaluator": f"tiny-cnn-v1@{'e' * 16}", "data": "d" * 16, "split": "test"}
+AUDIT = Audit(1, "a" * 64, "passed", None, 0.05, [AuditFinding("entropy", "passed", -3.2, 4.0, "within the limit")])
+
+
 def score(value: float, direction: Any = "lower", **changes: Any) -> Score:
-    return replace(Score(value, 600, direction, fingerprint={"evaluator": "tiny-cnn-v1"}), **changes)
+    return replace(Score(value, 600, direction, fingerprint=FINGERPRINT), **changes)
+
+
+def failed_audit(reason: str = "it claims more than the entropy allows") -> Audit:
+    return replace(AUDIT, verdict="failed", reason=reason)
 
 
 def record(model: str = "toy", seed: int = 0, of: Benchmark | None = None, **changes: Any) -> Record:
-    """A record that is ok, or whatever ``changes`` make of it; ``fid=``, ``bits=`` and ``kind=`` set scores."""
+    """A record that is ok, or whatever ``changes`` make of it; ``fid=``, ``bits=`` and ``kind=`` set scores.
+
+    ``more=`` adds scores.
+    """
     of = of or benchmark()
+    fingerprint = {**FINGERPRINT, "split": "validation" if of.dev else "test"}
     scores = {
-        "fid": score(changes.pop("fid", 2.0 + 0.1 * seed)),
-        "kid": score(0.0123 + 0.0004 * seed),
+        "fid": score(changes.pop("fid", 2.0 + 0.1 * seed), fingerprint=fingerprint),
+        "kid": score(0.0123 + 0.0004 * seed, fingerprint=fingerprint),
         "is": score(
             changes.pop("inception", 8.0 + 0.05 * seed),
             "higher",
-            fingerprint={"evaluator": "tiny-cnn-v1", "real": 9.25},
+            fingerprint={**fingerprint, "real": 9.25},
         ),
-        "precision": score(0.936 - 0.002 * seed, "higher"),
-        "recall": score(0.871 + 0.003 * seed, "higher"),
+        "precision": score(0.936 - 0.002 * seed, "higher", fingerprint=fingerprint),
+        "recall": score(0.871 + 0.003 * seed, "higher", fingerprint=fingerprint),
     }
     bits, kind = changes.pop("bits", 2.0 + 0.01 * seed), changes.pop("kind", "exact")
     if bits is not None:
-        scores["bits_per_dim"] = score(bits, kind=kind, unit="bits/dim", stderr=0.01)
+        scores["bits_per_dim"] = score(
+            bits, kind=kind, unit="bits/dim", stderr=0.01, fingerprint={"data": "d" * 16, "split": fingerprint["split"]}
+        )
+    scores |= changes.pop("more", {})
     status = changes.get("status", "ok")
     plain = Record(
         benchmark=BenchmarkId(of.name, of.digest, of.dev, of.custom_budget),
@@ -166,9 +182,10 @@ def record(model: str = "toy", seed: int = 0, of: Benchmark | None = None, **cha
         attempts=[{"status": status, "seconds": 8.5}],
         started="2026-01-01T00:00:00Z",
         finished="2026-01-01T00:00:09Z",
+        audit=None if bits is None else AUDIT,
     )
     if status != "ok":
-        changes = {"scores": {}, "milestones": [], "reason": "it broke", "cost": {}, **changes}
+        changes = {"scores": {}, "milestones": [], "reason": "it broke", "cost": {}, "audit": None, **changes}
     return replace(plain, **changes)
 
 

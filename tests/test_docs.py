@@ -178,8 +178,8 @@ def test_every_metric_is_documented_with_its_paper():
     }
     assert {"fid", "bits_per_dim"} <= set(metrics)
     for name, spec in metrics.items():
-        about = next((part for part in text.split("\n## ") if f"\n`{name}`, " in part), "")
-        assert about, f"docs/metrics.md has no section that begins with `{name}`"
+        about = next((part for part in re.split(r"\n##+ |\n(?=`\w+`, )", text) if f"`{name}`, " in part), "")
+        assert about, f"docs/metrics.md has no part that begins with `{name}`"
         assert re.search(r"arXiv:[\d.]+", spec.reference)[0] in about
         assert f"{spec.direction} is better" in about
         assert "Blind to" in about

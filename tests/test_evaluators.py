@@ -4,30 +4,38 @@ import dataclasses
 import hashlib
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from genbench.engine.contract import resolve
 from genbench.engine.scoring import score
 from genbench.engine.scoring.evaluators import extract, load_evaluator
+from genbench.engine.scoring.frechet import frechet_distance
+from genbench.engine.scoring.material import Material
 from genbench.engine.scoring.reference import Reference, reference_for
 from genbench.engine.torchvision_compat import mend
 from genbench.errors import DataError, GenbenchError
 from genbench.plugins import discover
+from genbench.record import Score
 from genbench.specs import EvaluatorSpec, MetricSpec
 
 Splits = dict[str, tuple[np.ndarray, np.ndarray]]
 
 REGISTRY = discover()
-EVALUATORS = {n: entry.spec for n, entry in REGISTRY.evaluators.items() if entry.plugin.distribution == "genbench"}
-METRICS = [entry.spec for entry in REGISTRY.metrics.values() if entry.plugin.distribution == "genbench"]
+EVALUATORS = {
+    n: entry.spec
+    for n, entry in REGISTRY.evaluators.items()
+    if entry.plugin.distribution == "genbench" and entry.spec.weights
+}
+"""Those whose weights ship; for the others see test_inception.py."""
 each_evaluator = pytest.mark.parametrize("spec", EVALUATORS.values(), ids=EVALUATORS.keys())
 DIGITS = REGISTRY.datasets["digits"].spec
 DIGITS_CNN = EVALUATORS["digits-cnn-v1"]
+DIGITS_RANDOM = EVALUATORS["digits-random-v1"]
 
 
 @pytest.fixture(scope="module")
@@ -101,12 +109,38 @@ def test_the_digits_evaluator_passes_its_gate_of_98_per_cent(digits: Splits) -> 
     assert (extract(load_evaluator(DIGITS_CNN), x)[1].argmax(1) == labels).mean() >= 0.98
 
 
-def test_the_digits_evaluators_head_is_calibrated(digits: Splits) -> None:
+@pytest.fixture(scope="module")
+def figures(digits: Splits) -> dict[str, float]:
+    """What the recipe's gate looks at, of the shipped weights on the test split."""
     from genbench_benchmarks.evaluators.train_digits_cnn import report
 
     x, labels = digits["test"]
-    figures = report(torch.from_numpy(extract(load_evaluator(DIGITS_CNN), x)[1]), torch.from_numpy(labels))
+    return report(torch.from_numpy(extract(load_evaluator(DIGITS_CNN), x)[1]), torch.from_numpy(labels))
+
+
+def test_the_digits_evaluators_head_is_calibrated(figures: dict[str, float]) -> None:
     assert figures["ece"] < 0.02
+
+
+def test_the_inception_score_of_real_digits_is_near_the_number_of_classes(figures: dict[str, float]) -> None:
+    # A classifier that is unsure of real digits, as one trained with smoothed labels, gives 5.
+    assert 9.5 < figures["is"] <= 10
+
+
+def test_the_declared_accuracy_is_the_measured_one(figures: dict[str, float]) -> None:
+    assert f"test accuracy {figures['accuracy']:.3f}" in DIGITS_CNN.summary
+
+
+def test_the_recipe_writes_no_weights_below_its_gate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from genbench_benchmarks.evaluators import train_digits_cnn
+
+    monkeypatch.setattr(train_digits_cnn, "train", lambda: (train_digits_cnn.network(), 1.0))
+    monkeypatch.setattr(sys, "argv", ["recipe", "--out", str(tmp_path / "untrained.safetensors")])
+    assert train_digits_cnn.main() == 1
+    assert not list(tmp_path.iterdir())
+    assert "below the gate of 0.98" in capsys.readouterr().err
 
 
 def test_the_fitted_temperature_has_the_least_cross_entropy() -> None:
@@ -132,6 +166,62 @@ def test_the_recipe_gives_a_classifier_like_the_shipped_one(retrained: list[Path
     again = load_evaluator(dataclasses.replace(DIGITS_CNN, weights=str(retrained[0]), sha256=sha256))
     said = [extract(evaluator, digits["test"][0])[1].argmax(1) for evaluator in (again, load_evaluator(DIGITS_CNN))]
     assert (said[0] == said[1]).mean() > 0.98
+
+
+def test_the_random_evaluators_recipe_gives_the_shipped_weights() -> None:
+    from genbench_benchmarks.evaluators.draw_digits_random import draw
+
+    shipped, drawn = load_file(DIGITS_RANDOM.weights), draw().state_dict()
+    assert set(shipped) == set(drawn)
+    for name, values in shipped.items():
+        torch.testing.assert_close(drawn[name], values, rtol=1e-4, atol=1e-5)
+
+
+def seen(x: np.ndarray) -> np.ndarray:
+    return extract(load_evaluator(DIGITS_RANDOM), x)[0].astype(np.float64)
+
+
+def test_the_random_evaluators_features_vary_in_many_directions(digits: Splits) -> None:
+    # exp of the entropy of the covariance's normalised eigenvalues: Roy and Vetterli 2007, "effective rank".
+    values = np.linalg.eigvalsh(np.cov(seen(digits["test"][0]), rowvar=False))
+    shares = values / values.sum()
+    assert np.exp(-(shares * np.log(shares)).sum()) > 10
+    assert values[0] > 1e-3 * values[-1]
+
+
+def test_the_random_evaluator_orders_noise_marginals_and_training_data(digits: Splits) -> None:
+    train, test = digits["train"][0], digits["test"][0]
+    generator = np.random.default_rng(0)
+    noise = generator.integers(0, 17, test.shape).astype(np.uint8)
+    columns = np.arange(64).reshape(1, 8, 8)
+    marginals = train.reshape(-1, 64)[generator.integers(0, len(train), (600, 1, 8, 8)), columns]
+    copies = train[generator.permutation(len(train))[:600]]
+    (mean, cov), *others = ((f.mean(0), np.cov(f, rowvar=False)) for f in map(seen, (test, copies, marginals, noise)))
+    copied, independent, random = (frechet_distance(*other, mean, cov) for other in others)
+    assert 5 * copied < independent
+    assert 3 * independent < random
+
+
+def test_the_random_evaluator_shows_copies_and_holds_nothing_against_held_out_data(digits: Splits) -> None:
+    train, test = (torch.from_numpy(seen(digits[split][0])) for split in ("train", "test"))
+    exact = "donot_use_mm_for_euclid_dist"
+    copied = torch.cdist(torch.from_numpy(seen(digits["train"][0][::-7])), train, compute_mode=exact).amin(1)
+    held_out = torch.cdist(test, train, compute_mode=exact).amin(1)
+    among_train = torch.cdist(train, train, compute_mode=exact).fill_diagonal_(torch.inf).amin(1)
+    assert float(copied.max()) == 0
+    assert float(held_out.min()) > 0
+    assert float(held_out.median() / among_train.median()) == pytest.approx(1, abs=0.1)
+
+
+def test_the_random_evaluator_gives_torch_fidelity_no_inception_score() -> None:
+    with pytest.raises(ValueError, match="has no classes"):
+        resolve(DIGITS_RANDOM.factory).get_default_feature_layer_for_metric("isc")
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    spec = dataclasses.replace(DIGITS_CNN, weights=DIGITS_RANDOM.weights, sha256=DIGITS_RANDOM.sha256)
+    with pytest.raises(DataError, match=r"has the declared hash, but .* cannot load it"):
+        load_evaluator(spec)
 
 
 def test_grey_images_in_three_channels_have_the_features_of_one(digits: Splits) -> None:
@@ -164,6 +254,14 @@ def reference(x: np.ndarray, cache: Path, split: str = "test") -> Reference:
     return reference_for(DIGITS_CNN, DIGITS.sha256, split, lambda: (x, None), cache)
 
 
+def material(samples: np.ndarray, reference: Reference) -> Material:
+    return Material(samples, None, *extract(load_evaluator(DIGITS_CNN), samples), reference)
+
+
+def scores_of(samples: np.ndarray, names: list[str], reference: Reference) -> dict[str, Score]:
+    return score(material(samples, reference), [REGISTRY.metrics[name].spec for name in names])
+
+
 def test_scores_equal_those_of_torch_fidelitys_own_call(digits: Splits, tmp_path: Path) -> None:
     mend()
     import torch_fidelity
@@ -177,7 +275,6 @@ def test_scores_equal_those_of_torch_fidelitys_own_call(digits: Splits, tmp_path
         save_cpu_ram=True, verbose=False, fid=True, kid=True, isc=True, prc=True, isc_splits=1, kid_subsets=1,
         kid_subset_size=600,
     )  # fmt: skip
-    found = score(samples, None, DIGITS_CNN, METRICS, reference(real, tmp_path))
     names = {
         "fid": "frechet_inception_distance",
         "kid": "kernel_inception_distance_mean",
@@ -185,80 +282,16 @@ def test_scores_equal_those_of_torch_fidelitys_own_call(digits: Splits, tmp_path
         "precision": "precision",
         "recall": "recall",
     }
+    found = scores_of(samples, list(names), reference(real, tmp_path))
     assert {k: found[k].value for k in names} == pytest.approx({k: expected[v] for k, v in names.items()}, rel=1e-4)
 
 
 def test_a_metric_that_does_not_apply_has_no_score(digits: Splits, tmp_path: Path) -> None:
     x = digits["test"][0]
-    assert "bits_per_dim" not in score(x, None, DIGITS_CNN, METRICS, reference(x, tmp_path))
+    assert set(scores_of(x, ["fid", "bits_per_dim"], reference(x, tmp_path))) == {"fid"}
 
 
 def test_a_metric_that_returns_a_bare_number_is_refused_by_name(digits: Splits, tmp_path: Path) -> None:
     x = digits["test"][0]
-    wrong = MetricSpec("wrong", "Wrong", "builtins:id", "lower", "features")
     with pytest.raises(GenbenchError, match="metric 'wrong': must return a Measured"):
-        score(x, None, DIGITS_CNN, [wrong], reference(x, tmp_path))
-
-
-def never() -> tuple[np.ndarray, None]:
-    raise AssertionError("the examples were asked for again")
-
-
-def test_a_cached_reference_is_read_without_the_examples(digits: Splits, tmp_path: Path) -> None:
-    made = reference(digits["test"][0], tmp_path)
-    again = reference_for(DIGITS_CNN, DIGITS.sha256, "test", never, tmp_path)
-    assert all(np.array_equal(getattr(made.arrays, name), array) for name, array in vars(again.arrays).items())
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [{"data_sha256": "0" * 64}, {"split": "validation"}, {"evaluator": "other"}],
-    ids=lambda changes: next(iter(changes)),
-)
-def test_a_reference_of_something_else_is_computed_anew(
-    digits: Splits, tmp_path: Path, changes: dict[str, str]
-) -> None:
-    reference(digits["test"][0], tmp_path)
-    evaluator = dataclasses.replace(DIGITS_CNN, name=changes.get("evaluator", DIGITS_CNN.name))
-    with pytest.raises(AssertionError, match="asked for again"):
-        reference_for(
-            evaluator, changes.get("data_sha256", DIGITS.sha256), changes.get("split", "test"), never, tmp_path
-        )
-
-
-def _flip_a_byte(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [_flip_a_byte, lambda path: path.write_bytes(path.read_bytes()[:99]), lambda path: path.write_bytes(b"")],
-    ids=["a flipped bit", "cut short", "empty"],
-)
-def test_a_damaged_reference_is_noticed_and_computed_anew(
-    digits: Splits,
-    tmp_path: Path,
-    damage: Callable[[Path], object],
-) -> None:
-    made = reference(digits["test"][0], tmp_path)
-    (path,) = tmp_path.iterdir()
-    intact = path.read_bytes()
-    damage(path)
-    again = reference(digits["test"][0], tmp_path)
-    assert path.read_bytes() == intact
-    assert np.array_equal(made.arrays.cov, again.arrays.cov)
-
-
-def test_a_cache_that_cannot_be_written_only_costs_time(digits: Splits, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    made = reference(digits["test"][0], tmp_path / "file")
-    assert len(made.arrays.features) == 600
-
-
-def test_the_reference_has_the_mean_and_covariance_of_the_real_features(digits: Splits, tmp_path: Path) -> None:
-    arrays = reference(digits["test"][0], tmp_path).arrays
-    features = extract(load_evaluator(DIGITS_CNN), digits["test"][0])[0].astype(np.float64)
-    np.testing.assert_allclose(arrays.mean, features.mean(0), rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(arrays.cov, np.cov(features, rowvar=False), rtol=1e-12, atol=1e-12)
+        score(material(x, reference(x, tmp_path)), [MetricSpec("wrong", "Wrong", "builtins:id", "lower")])

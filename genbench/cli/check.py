@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import textwrap
+from collections import Counter
+from itertools import groupby
+from typing import Any
 
 import click
 
 from genbench.cli.options import benchmark_option, json_option, load_registry, print_json
-from genbench.errors import GenbenchError, VerificationFailed
+from genbench.errors import VerificationFailed
 
-if TYPE_CHECKING:
-    from genbench.plugins import Registry
-    from genbench.selection import SelectedModel
-
-SIGNS = {"passed": ("ok", "green"), "failed": ("FAILED", "red"), "skipped": ("skipped", "yellow")}
+COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow"}
+WIDTH = 116
 
 
 @click.command("check")
@@ -26,7 +25,7 @@ def command(model: str, benchmark: str, as_json: bool) -> int:
 
     MODEL is an installed model, with options in brackets if you like, or the path of a Python file with a plugin
     in it that registers one model. Each check takes a few training steps; all of them take seconds. Exit status
-    3 if one fails.
+    3 if one fails. In a plugin's own tests, genbench.testing.parametrize_with_checks asks the same.
 
     \b
     Examples:
@@ -37,41 +36,47 @@ def command(model: str, benchmark: str, as_json: bool) -> int:
     from genbench.executors.launcher import HarnessError
     from genbench.executors.task import task
     from genbench.selection import load_benchmark
+    from genbench.testing import select
 
     registry = load_registry()
-    selected = _select(registry, model)
+    selected = select(registry, model)
     with task(registry, load_benchmark(registry, benchmark), selected, seed=0) as prepared:
         budget = prepared.job.budget
         try:
             results: list[dict[str, Any]] = prepared.call("check", seconds=budget.seconds + budget.grace)
         except HarnessError as error:
             raise VerificationFailed(f"{selected.name}: the checks came to no end: {error}") from None
-    failed = [result for result in results if result["verdict"] == "failed"]
     if as_json:
         print_json(results)
     else:
-        _print(selected.name, benchmark, results)
-    return 3 if failed else 0
+        _print(f"{selected.name} on {benchmark}", results)
+    return 3 if any(result["verdict"] == "failed" for result in results) else 0
 
 
-def _select(registry: Registry, model: str) -> SelectedModel:
-    from genbench.plugins import add_file
-    from genbench.selection import select_model
+def _print(what: str, results: list[dict[str, Any]]) -> None:
+    """A line a group, each failure in full, and why checks were skipped."""
+    for group, members in groupby(results, lambda result: result["group"]):
+        found = list(members)
+        click.echo(f"{group:13} {_counts(found)}")
+        for result in found:
+            if result["verdict"] == "failed":
+                _print_failure(result)
+        reasons = Counter(result["message"] for result in found if result["verdict"] == "skipped")
+        for reason, count in reasons.items():
+            click.echo(f"  {click.style('skipped', fg='yellow')} {count}: {reason}")
+    seconds = sum(result["seconds"] for result in results)
+    click.echo(f"\n{what}: {_counts(results)} in {seconds:.1f} s")
 
-    if not model.endswith(".py"):
-        return select_model(registry, model)
-    plugin = add_file(registry, Path(model))
-    names = [name for name, entry in registry.models.items() if entry.plugin is plugin]
-    if len(names) != 1:
-        raise GenbenchError(f"{model}: registers {len(names)} models ({', '.join(names) or 'none'}), not one")
-    return select_model(registry, names[0])
+
+def _print_failure(result: dict[str, Any]) -> None:
+    from genbench.testing import explanation
+
+    click.echo(f"  {click.style('FAILED', fg='red')} {result['name']}")
+    for line in explanation(result):
+        click.echo(textwrap.fill(line, WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 18))
 
 
-def _print(model: str, benchmark: str, results: list[dict[str, Any]]) -> None:
-    for result in results:
-        sign, colour = SIGNS[result["verdict"]]
-        click.echo(f"{click.style(f'{sign:8}', fg=colour)} {result['promise']}")
-        if result["message"]:
-            click.echo(f"         {result['name']}: {result['message']}")
-    counts = {verdict: sum(result["verdict"] == verdict for result in results) for verdict in SIGNS}
-    click.echo(f"\n{model} on {benchmark}: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
+def _counts(results: list[dict[str, Any]]) -> str:
+    counts = Counter(result["verdict"] for result in results)
+    shown = (click.style(f"{counts[verdict]} {verdict}", fg=COLOURS[verdict]) for verdict in COLOURS if counts[verdict])
+    return ", ".join(shown)

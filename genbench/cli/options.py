@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -67,6 +68,49 @@ def budget_option(command: Command) -> Command:
         help="Replace a value of the benchmark's [budget], such as images=2000. May be repeated. Such runs are "
         "kept apart and never enter a leaderboard.",
     )(command)
+
+
+def weights_option(command: Command) -> Command:
+    """``--weights PATH``, repeatable, passed as ``weights: tuple[Path, ...]``; and ``--offline``."""
+    offline = click.option(
+        "--offline",
+        is_flag=True,
+        expose_value=False,
+        callback=_forbid_downloads,
+        help="Download nothing; the environment variable GENBENCH_OFFLINE=1 says the same.",
+    )
+    weights = click.option(
+        "--weights",
+        multiple=True,
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="PATH",
+        help="Weights of the benchmark's evaluator, where they do not ship, such as those of inception-v3-compat. "
+        "They are taken only if they have the declared SHA-256. May be repeated.",
+    )
+    return weights(offline(command))
+
+
+def reference_option(command: Command) -> Command:
+    """``--reference FILE``, repeatable, passed as ``reference: tuple[Path, ...]``."""
+    return click.option(
+        "--reference",
+        multiple=True,
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Reference statistics of `genbench reference export`, to be used instead of the cache. Refused unless "
+        "they are of the benchmark's data, split and evaluator. May be repeated.",
+    )(command)
+
+
+def _forbid_downloads(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    """For this command and the processes that it starts."""
+    if not value:
+        return
+    from genbench.paths import OFFLINE
+
+    before = os.environ.get(OFFLINE)
+    os.environ[OFFLINE] = "1"
+    ctx.call_on_close(lambda: os.environ.pop(OFFLINE) if before is None else os.environ.update({OFFLINE: before}))
 
 
 def load_registry() -> Registry:

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genbench.cli.options import benchmark_option, budget_option, dev_option, load_registry, print_json, results_option
+from genbench.cli.options import (
+    benchmark_option,
+    budget_option,
+    dev_option,
+    load_registry,
+    print_json,
+    reference_option,
+    results_option,
+    weights_option,
+)
 from genbench.errors import GenbenchError, NothingSelected
 
 if TYPE_CHECKING:
@@ -51,6 +60,8 @@ def _parse_seeds(ctx: click.Context, param: click.Parameter, value: str | None) 
 @results_option
 @dev_option
 @budget_option
+@weights_option
+@reference_option
 @click.option("--rerun", type=click.Choice(["failed", "all"]), help="Also do again what has failed, or everything.")
 @click.option("--dry-run", is_flag=True, help="Print the matrix and its budget, and do nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the records as JSON on stdout instead of the table.")
@@ -63,6 +74,8 @@ def command(
     results: Path,
     dev: bool,
     budget: tuple[str, ...],
+    weights: tuple[Path, ...],
+    reference: tuple[Path, ...],
     rerun: Rerun | None,
     dry_run: bool,
     as_json: bool,
@@ -84,9 +97,10 @@ def command(
     from genbench.matrix import choose, plan
     from genbench.selection import load_benchmark, parse_budget, select_model
     from genbench.store import Store
+    from genbench.supplies import supplied
 
     registry = load_registry()
-    chosen = load_benchmark(registry, benchmark, dev, parse_budget(budget))
+    chosen = supplied(load_benchmark(registry, benchmark, dev, parse_budget(budget)), weights, reference)
     if everything:
         models = (*sorted(registry.models), *(model for model in models if model not in registry.models))
     if not models:

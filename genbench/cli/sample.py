@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from genbench.cli.options import load_registry, results_option
 from genbench.errors import GenbenchError
-
-if TYPE_CHECKING:
-    from genbench.benchmark import Benchmark
-    from genbench.plugins import Registry
-    from genbench.record import Record
 
 
 @click.command("sample")
@@ -47,6 +41,7 @@ def command(run: str, n: int, output: Path, benchmark: str | None, seed: int | N
     """
     from genbench.executors.task import task
     from genbench.plugins import code_sha256
+    from genbench.replay import benchmark_of
     from genbench.selection import select_model
     from genbench.store import Store, read_record
 
@@ -64,7 +59,7 @@ def command(run: str, n: int, output: Path, benchmark: str | None, seed: int | N
         click.echo(
             f"Warning: the code of {record.model.name} has changed since this run; its samples may differ", err=True
         )
-    restored = _benchmark_of(registry, record, benchmark)
+    restored = benchmark_of(registry, record, benchmark)
     if restored.digest != record.benchmark.digest:
         click.echo(
             f"Warning: the benchmark {restored.name} (digest {restored.digest}) is not that of this run "
@@ -75,23 +70,3 @@ def command(run: str, n: int, output: Path, benchmark: str | None, seed: int | N
     with task(registry, restored, model, chosen, config=record.model.config) as prepared:
         prepared.call("sample", state=str((folder / "state").resolve()), n=n, output=str(output.resolve()))
     click.echo(f"{n} samples of {record.run} in {output}", err=True)
-
-
-def _benchmark_of(registry: Registry, record: Record, name_or_path: str | None) -> Benchmark:
-    """The benchmark of a run, with the budget that stands in its record where that was the caller's own."""
-    from genbench.selection import load_benchmark
-
-    name = record.benchmark.name
-    if name_or_path is None and name not in registry.benchmarks:
-        raise GenbenchError(f"{record.run}: no benchmark {name!r} is installed; give its file with -b {name}.toml")
-    budget = _budget_table(record.budget) if record.benchmark.custom_budget else None
-    return load_benchmark(registry, name_or_path or name, dev=record.benchmark.dev, budget_overrides=budget)
-
-
-def _budget_table(recorded: dict[str, Any]) -> dict[str, Any]:
-    """A record's limits as a benchmark's ``[budget]``: memory in MiB, and None for a limit that it lacks."""
-    table = {"flops": None, "device_memory": None, **recorded}
-    for key in ("memory", "device_memory"):
-        limit = table.pop(key)
-        table[f"{key}_mib"] = None if limit is None else limit >> 20
-    return table

@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from genbench.cli.options import benchmark_option, dev_option, json_option, load_registry, print_json
+from genbench.cli.options import (
+    benchmark_option,
+    dev_option,
+    json_option,
+    load_registry,
+    print_json,
+    reference_option,
+    weights_option,
+)
 from genbench.errors import GenbenchError
 
 
@@ -16,8 +24,18 @@ from genbench.errors import GenbenchError
 @benchmark_option
 @click.option("--name", default="samples", show_default=True, help="What to call them in the output.")
 @dev_option
+@weights_option
+@reference_option
 @json_option
-def command(samples: Path, benchmark: str, name: str, dev: bool, as_json: bool) -> None:
+def command(
+    samples: Path,
+    benchmark: str,
+    name: str,
+    dev: bool,
+    weights: tuple[Path, ...],
+    reference: tuple[Path, ...],
+    as_json: bool,
+) -> None:
     """Score SAMPLES, an .npz, an .npy or a folder of PNGs, against a benchmark's held-out data.
 
     Arrays are uint8 of the benchmark's shape; an .npz holds them as `samples`. As many as the benchmark scores
@@ -31,11 +49,12 @@ def command(samples: Path, benchmark: str, name: str, dev: bool, as_json: bool) 
     """
     from genbench.executors.task import task
     from genbench.selection import load_benchmark, select_model
+    from genbench.supplies import supplied
 
     if not samples.exists():
         raise GenbenchError(f"{samples}: no such file or folder")
     registry = load_registry()
-    chosen = load_benchmark(registry, benchmark, dev)
+    chosen = supplied(load_benchmark(registry, benchmark, dev), weights, reference)
     # A task carries a model; what is scored here does not depend on it.
     with task(registry, chosen, select_model(registry, "noise"), seed=0) as prepared:
         found = prepared.call("score_file", samples=str(samples.resolve()))
@@ -49,4 +68,6 @@ def command(samples: Path, benchmark: str, name: str, dev: bool, as_json: bool) 
         arrow = {"lower": "lower is better", "higher": "higher is better", "none": ""}[score["direction"]]
         real = score["fingerprint"].get("real")
         beside = f"; real data {real:.4g}" if isinstance(real, int | float) else ""
-        click.echo(f"  {registry.metrics[metric].spec.title:12} {score['value']:.5g}  ({arrow}{beside})")
+        key, _, second = metric.partition("@")
+        title = registry.metrics[key].spec.title + (f" [{second}]" if second else "")
+        click.echo(f"  {title:12} {score['value']:.5g}  ({arrow}{beside})")

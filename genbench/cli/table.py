@@ -33,11 +33,24 @@ FORMATS = ("rich", "md", "csv", "latex", "json")
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--sort", metavar="SCORE", help="Score to sort by.  [default: fid, or the benchmark's first]")
+@click.option(
+    "--columns",
+    metavar="A,B,...",
+    help="Keys of the columns to show, such as fid,is,train_seconds, or all. For rich, md and latex.  [default: all; "
+    "on a terminal those that are read first, if it is too narrow]",
+)
 @results_option
 @dev_option
 @budget_option
 def command(
-    benchmark: str, format_: str, as_json: bool, sort: str | None, results: Path, dev: bool, budget: tuple[str, ...]
+    benchmark: str,
+    format_: str,
+    as_json: bool,
+    sort: str | None,
+    columns: str | None,
+    results: Path,
+    dev: bool,
+    budget: tuple[str, ...],
 ) -> None:
     """Show the leaderboard of a benchmark: one row a model, its mean over seeds with a 95 % interval.
 
@@ -46,8 +59,10 @@ def command(
     stands below all complete ones. Reference points of the scale (train-copy, marginals, noise) are marked with
     a dagger.
 
-    Intervals are Student's t over seeds; of logarithms for FID, whose mean is then geometric. A likelihood
-    behind <= is an upper bound on bits/dim; estimates that are no bounds have a column of their own and a ~.
+    Intervals are Student's t over seeds; of logarithms for FID, whose mean is then geometric. A number in
+    parentheses is a rank, 1 + the number of contenders that are significantly better; ranks need 5 seeds. A
+    likelihood behind <= is an upper bound on bits/dim; estimates that are no bounds have a column of their own and
+    a ~. A likelihood that failed its audit is withheld; ! marks a number with a warning, such as of copying.
 
     --dev and --budget show the runs that were made with the same options. Those are no leaderboard.
 
@@ -55,6 +70,7 @@ def command(
     Examples:
       genbench table
       genbench table -b digits --sort bits_per_dim
+      genbench table --columns fid,kid,train_seconds
       genbench table --format latex > table.tex
       genbench table --format csv | column -s, -t
       genbench table --json | jq '.rows[] | {model, fid: .scores.fid.mean}'
@@ -62,10 +78,13 @@ def command(
     from genbench.selection import load_benchmark, parse_budget
     from genbench.store import Store
 
+    format_ = "json" if as_json else format_
+    if columns is not None and format_ in ("csv", "json"):
+        raise click.UsageError(f"--columns is for the formats rich, md and latex; {format_} always has all columns")
     registry = load_registry()
     chosen = load_benchmark(registry, benchmark, dev, parse_budget(budget))
     board = read_leaderboard(Store(results), chosen, registry, sort, _run_command(benchmark, dev, budget))
-    _show(board, "json" if as_json else format_)
+    _show(board, format_, columns)
 
 
 def read_leaderboard(
@@ -94,14 +113,14 @@ def print_leaderboard(benchmark: Benchmark, registry: Registry, records: Sequenc
     _show(from_registry(benchmark, registry, Loaded(list(records), [])), "rich")
 
 
-def _show(board: Leaderboard, format_: str) -> None:
+def _show(board: Leaderboard, format_: str, columns: str | None = None) -> None:
     from genbench.report import legend, text
 
     if format_ == "rich":
         from genbench.report.console import console
         from genbench.report.terminal import print_leaderboard
 
-        print_leaderboard(board, console())
+        print_leaderboard(board, console(), columns)
     elif format_ == "json":
         print_json(text.document(board))
     elif format_ == "csv":
@@ -109,6 +128,7 @@ def _show(board: Leaderboard, format_: str) -> None:
         for line in legend.omissions(board):
             click.echo(line, err=True)
     else:
+        board = board if columns is None else board.view(columns)
         click.echo(text.markdown(board) if format_ == "md" else text.latex(board), nl=False)
 
 

@@ -56,5 +56,4 @@ def load_log_probs(path: Path) -> LogProbs | None:
 def look_at_files(job: Job, samples: str, nats: str, bench: Bench) -> Material:
     """The material of samples and nats in files of the working folder."""
     with np.load(job.folder / samples) as arrays:
-        labels = arrays["labels"] if "labels" in arrays else None
-        return look_at(arrays["samples"], labels, load_log_probs(job.folder / nats), bench)
+        return look_at(arrays["samples"], arrays.get("labels"), load_log_probs(job.folder / nats), bench)

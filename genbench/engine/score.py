@@ -8,8 +8,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from genbench.engine.bench import bench_of, look_at_files
 from genbench.engine.contract import SCORE_COLUMN, prepare_torch
 from genbench.engine.grid import GRID_CHANNELS, write_grid
@@ -35,9 +33,10 @@ def score(job: Job) -> dict[str, Any]:
     prepare_torch(job.budget.threads, job.budget.device)
     trained = json.loads(outcome_file(job.folder, "train").read_text())["result"]
     bench = bench_of(job)
+    along_the_way = [metric for metric in job.metrics if metric.group != "copying"]
     milestones = []
     for index, position in enumerate(trained["milestones"]):
-        scores = score_material(look_at_files(job, f"samples-{index}.npz", f"nats-{index}.npz", bench), job.metrics)
+        scores = score_material(look_at_files(job, f"samples-{index}.npz", f"nats-{index}.npz", bench), along_the_way)
         milestones.append({**position, "scores": {name: asdict(entry) for name, entry in scores.items()}})
     material = look_at_files(job, "samples.npz", "nats.npz", bench)
     scores = _with_repeats(job, score_material(material, job.metrics), bench)
@@ -53,7 +52,7 @@ def score(job: Job) -> dict[str, Any]:
 
 
 def _with_repeats(job: Job, scores: dict[str, Score], bench: Bench) -> dict[str, Score]:
-    """The scores, each with those of the further sets of samples; likelihoods and copies are not of the samples alone."""
+    """The scores, each with those of the further sets of samples; likelihoods and copying have none."""
     metrics = [metric for metric in job.metrics if metric.group in ("quality", "control")]
     for repeat in range(1, job.samples.repeats + 1):
         again = score_material(look_at_files(job, f"repeat-{repeat}.npz", "", bench), metrics)

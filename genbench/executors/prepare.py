@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from genbench import paths
 from genbench.benchmark import Benchmark
@@ -12,14 +12,17 @@ from genbench.executors.launcher import Launcher
 from genbench.executors.run import Context
 from genbench.matrix import metrics_of, sys_path
 from genbench.plugins import Registry
+from genbench.specs import EvaluatorSpec
 from genbench.store import Store
+from genbench.supplies import change_evaluators
 
 
 def make_context(registry: Registry, benchmark: Benchmark, store: Store, launcher: Launcher) -> Context:
-    """Bring the benchmark's data into the cache and check them.
+    """Bring the benchmark's data into the cache, find its evaluators' weights, and check both.
 
     Raises:
-        DataError: if they are missing or not what their declaration says.
+        DataError: if data or weights are missing or not what their declaration says, or given reference statistics
+            are of something else.
     """
     plugin = registry.find("datasets", benchmark.dataset.name).plugin
     data_folder = launcher.call(
@@ -32,9 +35,27 @@ def make_context(registry: Registry, benchmark: Benchmark, store: Store, launche
         sys_path(plugin),
     )
     audits = Audits(paths.audit_cache())
+    benchmark = _ready(registry, benchmark, launcher)
     return Context(
         benchmark, *metrics_of(registry, benchmark), store, data_folder, str(paths.reference_cache()), audits
     )
+
+
+def _ready(registry: Registry, benchmark: Benchmark, launcher: Launcher) -> Benchmark:
+    """The benchmark with all files of its evaluators in place: what can't be scored is not trained either."""
+
+    def ready(spec: EvaluatorSpec) -> EvaluatorSpec:
+        plugin = registry.find("evaluators", spec.name.partition("@")[0]).plugin
+        if spec.rgb or not spec.weights:
+            arguments = {"evaluator": asdict(spec), "cache": str(paths.weights_cache()), "offline": paths.offline()}
+            weights = launcher.call("genbench.engine.scoring.weights:ready_weights", arguments, sys_path(plugin))
+            spec = replace(spec, weights=weights)
+        if spec.references:
+            arguments = {"evaluator": asdict(spec), "data_sha256": benchmark.dataset.sha256, "dev": benchmark.dev}
+            launcher.call("genbench.engine.scoring.reference:check_references", arguments)
+        return spec
+
+    return change_evaluators(benchmark, ready)
 
 
 def default_jobs(threads: int) -> int:

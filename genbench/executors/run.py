@@ -195,12 +195,15 @@ def _scores(job: Job, outcome: Outcome) -> tuple[dict[str, Score], dict[str, str
     withheld = {}
     if outcome.audit is not None and outcome.audit.verdict == "failed":
         of_likelihood = [metric.name for metric in job.metrics if metric.group == "likelihood"]
-        withheld = {name: f"likelihood audit: {outcome.audit.reason}" for name in of_likelihood if found.pop(name, None)}
+        withheld = {
+            name: f"likelihood audit: {outcome.audit.reason}" for name in of_likelihood if found.pop(name, None)
+        }
     for foreign, measured in zip(job.foreign_metrics, outcome.measured, strict=True):
         if isinstance(measured, str):
             withheld |= {metric.name: f"{foreign.plugin}: {measured}" for metric in foreign.metrics}
         else:
             found |= measured["scores"]
+            withheld |= {name: f"{foreign.plugin}: {why}" for name, why in measured["failed"].items()}
     return {name: Score(**entry) for name, entry in found.items()}, withheld
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
 
-from genbench.leaderboard import ESTIMATE, Leaderboard
+from genbench.columns import ESTIMATE, Column
+from genbench.leaderboard import Leaderboard
+from genbench.report.numbers import significant
 from genbench.report.printable import printable
+from genbench.rows import FLAGGED, UNAUDITED, Cell
+from genbench.statistics import ALPHA, MIN_SEEDS, Components
 
 
 def title(board: Leaderboard) -> str:
@@ -15,36 +20,150 @@ def title(board: Leaderboard) -> str:
     return f"{benchmark.file.title or benchmark.name}{kind}: digest {benchmark.digest}"
 
 
-def explanations(board: Leaderboard) -> list[str]:
-    """What the table's marks mean; only those that stand in it."""
-    seeds = len(board.benchmark.file.seeds)
-    lines = []
-    if any(cell.estimate.low is not None for row in board.rows for cell in row.scores.values()):
-        logs = [
-            column.title
-            for column in board.columns
-            if any(row.scores[column.key].estimate.log_scale for row in board.rows if column.key in row.scores)
+def explanations(board: Leaderboard, whole: Leaderboard | None = None) -> list[str]:
+    """What the table's marks mean; only those that stand in it.
+
+    Args:
+        whole: the leaderboard of which only some columns are shown: its warnings, and whether its two evaluators agree,
+            are told although their columns are not.
+    """
+    return [
+        *_intervals(board),
+        *_ranks(board),
+        *_measured(board),
+        *variance(board),
+        *agreement(whole or board),
+        *_anchors(board),
+        *_likelihoods(board),
+        *_flags(whole or board),
+    ]
+
+
+def _intervals(board: Leaderboard) -> list[str]:
+    if all(cell.estimate.low is None for _, _, cell in board.shown()):
+        return []
+    logs = dict.fromkeys(column.title for _, column, cell in board.shown() if cell.estimate.log_scale)
+    geometric = f"; [low, high] and geometric mean, from logarithms, for {', '.join(logs)}" if logs else ""
+    return [f"Mean over {len(board.benchmark.file.seeds)} seeds and 95 % Student-t interval{geometric}."]
+
+
+def _ranks(board: Leaderboard) -> list[str]:
+    ranked = Counter(column.key for _, column, cell in board.shown() if cell.rank is not None)
+    if ranked:
+        most = max(ranked.values())
+        pairs = most * (most - 1) // 2
+        to = "up to " if len(set(ranked.values())) > 1 else ""
+        return [
+            "(1) rank: 1 + the number of contenders that are significantly better, by Welch's test of each pair and "
+            f"Holm's correction within the column ({to}{pairs} pair{'s' * (pairs > 1)}) at {100 * ALPHA:g} %."
         ]
-        geometric = f"; [low, high] and geometric mean, from logarithms, for {', '.join(logs)}" if logs else ""
-        lines.append(f"Mean over {seeds} seeds and 95 % Student-t interval{geometric}.")
-    titles: dict[int, list[str]] = {}
+    seeds = len(board.benchmark.file.seeds)
+    return [f"No ranks: they need {MIN_SEEDS} seeds, and there are {seeds}."] if seeds < MIN_SEEDS else []
+
+
+def _measured(board: Leaderboard) -> list[str]:
+    titles: dict[int, dict[str, None]] = {}
     for column in board.columns:
         for n in sorted({row.scores[column.key].n for row in board.rows if column.key in row.scores}):
-            titles.setdefault(n, []).append(column.title.partition(" [")[0])
+            titles.setdefault(n, {})[_short(column)] = None
     counts = "; ".join(f"n = {n:,} for {', '.join(names)}" for n, names in titles.items())
-    lines.append(f"Features of the evaluator {board.benchmark.evaluator.name}; {counts or 'no scores yet'}.")
+    second = board.benchmark.second_evaluator
+    beside = f", and of {second.name} where a title names it" if second and _of_two(board) else ""
+    lines = [f"Features of the evaluator {board.benchmark.evaluator.name}{beside}; {counts or 'no scores yet'}."]
     real = [f"{column.title} {value:.2f}" for column in board.columns if (value := real_value(board, column.key))]
     if real:
         lines.append(f"The held-out data themselves have {', '.join(real)}.")
-    if any(row.anchor for row in board.rows):
-        lines.append("† anchor: a known point of the scale, not a contender.")
-    kinds = {cell.kind for row in board.rows for cell in row.scores.values()}
+    return lines
+
+
+def variance(board: Leaderboard) -> list[str]:
+    """How much the scores vary over training and how much over sampling, as medians over rows."""
+    parts = []
+    for column in board.columns:
+        components = [row.scores[column.key].components for row in board.rows if column.key in row.scores]
+        both = [(c.training, c.sampling) for c in components if c.training is not None and c.sampling is not None]
+        if not both:
+            continue
+        logs = column.log_scale and all(c.log_scale for c in components)
+        training, sampling = (statistics.median(part) for part in zip(*both, strict=True))
+        parts.append(f"{column.title} {deviation(training, logs)} and {deviation(sampling, logs)}")
+    if not parts:
+        return []
+    return [
+        f"Standard deviation over training and, apart from it, over sampling; median over rows: {'; '.join(parts)}."
+    ]
+
+
+def deviation(value: float, log_scale: bool) -> str:
+    """A standard deviation as it is printed: of logarithms as a share of the score."""
+    if log_scale:
+        return f"{100 * Components.relative(value):.2g} %" if value < 1 else f"{100 * Components.relative(value):.0f} %"
+    return significant(value, 2)
+
+
+def agreement(board: Leaderboard) -> list[str]:
+    """Whether two evaluators order the rows alike."""
+    found = [entry for entry in board.agreements() if entry.tau is not None]
+    if not found:
+        return []
+    taus = ", ".join(f"{entry.title} {entry.tau:.2f} ({entry.rows} rows)" for entry in found)
+    first, second = found[0].evaluators
+    return [f"Rank agreement of {first} and {second}, Kendall's tau-b: {taus}; 1 is the same order, -1 the reverse."]
+
+
+def _anchors(board: Leaderboard) -> list[str]:
+    if not any(row.anchor for row in board.rows):
+        return []
+    return ["† anchor: a known point of the scale, not a contender, and not ranked."]
+
+
+def _likelihoods(board: Leaderboard) -> list[str]:
+    cells = [cell for _, _, cell in board.shown() if cell.is_likelihood]
+    kinds = {cell.kind for cell in cells}
+    lines = []
     if kinds & {"iwae", "bound"}:
         draws = board.benchmark.file.likelihood.draws
-        lines.append(f"<= upper bound on bits/dim: IWAE with {draws} draws, or an ELBO. Without a mark: exact.")
+        lines.append(
+            f"<= upper bound on bits/dim: IWAE with {draws} draws{_effective(cells)}, or an ELBO. Without a mark: "
+            "exact. Bounds rank by their bound: a lower one is better for sure, a higher one only as a bound."
+        )
     if any(column.key.endswith(ESTIMATE) for column in board.columns):
-        lines.append("~ estimate: neither exact nor a bound, not comparable with the other likelihoods.")
+        lines.append("~ estimate: neither exact nor a bound, not comparable with the other likelihoods; not ranked.")
+    seen = [cell.smallest_flattery for cell in cells if cell.smallest_flattery is not None]
+    if seen:
+        lines.append(
+            f"Likelihoods passed an audit that sees a flattery of {significant(max(seen), 2)} bits/dim or more."
+        )
+    if not all(cell.audited for cell in cells):
+        lines.append(
+            f"{UNAUDITED} unaudited: nothing has checked that this is the likelihood of a distribution; not ranked."
+        )
     return lines
+
+
+def _effective(cells: list[Cell]) -> str:
+    found = [cell.effective_draws for cell in cells if cell.effective_draws is not None]
+    return f" ({significant(statistics.median(found), 2)} of them effective, median over rows)" if found else ""
+
+
+def _flags(board: Leaderboard) -> list[str]:
+    lines = []
+    for column in board.columns:
+        flagged = {row.model: row.scores[column.key] for row in board.rows if _flagged(row.scores.get(column.key))}
+        if not flagged:
+            continue
+        models = ", ".join(f"{model} ({len(cell.flags)}/{len(cell.values)} seeds)" for model, cell in flagged.items())
+        reason = next(iter(next(iter(flagged.values())).flags.values()))
+        lines.append(f"{FLAGGED} {_warning(column)}: {column.title} of {models}: {shortened(reason)}")
+    return lines
+
+
+def _warning(column: Column) -> str:
+    return "may be copying" if column.group == "copying" else "warning"
+
+
+def _flagged(cell: Cell | None) -> bool:
+    return cell is not None and bool(cell.flags)
 
 
 def real_value(board: Leaderboard, key: str) -> float | None:
@@ -58,8 +177,8 @@ def real_value(board: Leaderboard, key: str) -> float | None:
 
 
 def problems(board: Leaderboard) -> list[str]:
-    """One line for each row with seeds that are not ok or not run; ``genbench show`` has the whole reason."""
-    return [f"{row.model}: {shortened(row.problem)}" for row in board.rows if not row.complete]
+    """One line for each row that lacks seeds or scores; ``genbench show`` has the whole reason."""
+    return [f"{row.model}: {shortened(row.problem)}" for row in board.rows if row.problem]
 
 
 def omissions(board: Leaderboard) -> list[str]:
@@ -77,6 +196,14 @@ def shortened(text: str, width: int = 300) -> str:
     """``text`` on one line, cut where it is longer than ``width`` characters."""
     line = printable(text)
     return line if len(line) <= width else line[: width - 4] + " ..."
+
+
+def _short(column: Column) -> str:
+    return column.title.partition(" [")[0]
+
+
+def _of_two(board: Leaderboard) -> bool:
+    return any(column.evaluator for column in board.columns)
 
 
 def _off(board: Leaderboard) -> str:

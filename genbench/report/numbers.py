@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import statistics
 from dataclasses import dataclass
-from typing import Literal
 
-from genbench.leaderboard import COSTS, Cell, Leaderboard
-
-Detail = Literal["interval", "mean"]
+from genbench.columns import COSTS, Column
+from genbench.leaderboard import Leaderboard
+from genbench.rows import Row
 
 ARROWS = {"lower": "↓", "higher": "↑", "none": ""}
 MISSING = "-"
+WITHHELD = "withheld"
 
 
 @dataclass(frozen=True)
@@ -21,23 +21,33 @@ class Number:
 
     Attributes:
         mark: ``<= `` or ``~ `` or nothing.
-        mean: the number.
+        mean: the number, or a word where there is none to show.
+        warning: ``!``, ``?``, both or nothing, behind the number.
+        rank: among the contenders of the column, or None.
         interval: ``± 0.12`` or, where it was taken on a log scale, ``[1.31, 1.55]``; empty without one.
     """
 
     mark: str
     mean: str
-    interval: str
+    warning: str = ""
+    rank: int | None = None
+    interval: str = ""
 
     @property
-    def text(self) -> str:
-        return f"{self.mark}{self.mean} {self.interval}".rstrip()
+    def is_number(self) -> bool:
+        return self.mean not in (MISSING, WITHHELD)
+
+    @property
+    def place(self) -> str:
+        """The rank as it is printed."""
+        return "" if self.rank is None else f"({self.rank})"
 
 
-def score(cell: Cell | None, decimals: int) -> Number:
-    """A cell with the decimals of its column."""
+def score(row: Row, column: Column, decimals: int) -> Number:
+    """A row's cell with the decimals of its column."""
+    cell = row.scores.get(column.key)
     if cell is None:
-        return Number("", MISSING, "")
+        return Number("", WITHHELD if column.key in row.withheld else MISSING)
     estimate = cell.estimate
     interval = ""
     if estimate.low is not None and estimate.high is not None:
@@ -45,7 +55,7 @@ def score(cell: Cell | None, decimals: int) -> Number:
             interval = f"[{_fixed(estimate.low, decimals)}, {_fixed(estimate.high, decimals)}]"
         else:
             interval = f"± {_fixed((estimate.high - estimate.low) / 2, decimals)}"
-    return Number(cell.mark, _fixed(estimate.mean, decimals), interval)
+    return Number(cell.mark, _fixed(estimate.mean, decimals), cell.warning, cell.rank, interval)
 
 
 def decimals_of(board: Leaderboard) -> dict[str, int]:

@@ -7,9 +7,11 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from genbench.record import Record, Score
+from genbench.record import Audit, Record, Score
 from genbench.report.console import plain, table_of
 from genbench.report.numbers import ARROWS, cost, significant
+from genbench.rows import FLAGGED, MARKS, UNAUDITED
+from genbench.statistics import variance_components
 
 UNITS = {"seconds": "s", "memory": "bytes", "peak_memory": "bytes", "device_memory": "bytes", "train_seconds": "s",
          "sample_seconds": "s", "cpu_seconds": "s", "grace": "s"}  # fmt: skip
@@ -24,8 +26,15 @@ def print_record(record: Record, console: Console) -> None:
         console.print(Text("Not for a leaderboard: made with --dev or --budget.", style="dim"))
     if record.scores:
         _heading(console, "Scores")
-        header = ["Score", "Value", "Standard error", "Kind", "n", "Better", "Unit"]
-        console.print(table_of([_score(name, score) for name, score in record.scores.items()], header))
+        header = ["Score", "Value", "Standard error", "Sampling deviation", "Kind", "n", "Better", "Unit"]
+        console.print(table_of([_score(name, score, record) for name, score in record.scores.items()], header))
+        for name, score in record.scores.items():
+            if score.flag:
+                console.print(plain(f"{FLAGGED} {name}: {score.flag}", "yellow"))
+    _section(console, "Withheld scores", _withheld(record))
+    _audit(console, record)
+    details = {name: _joined(score.details) for name, score in record.scores.items() if score.details}
+    _section(console, "Details of the scores", details)
     if record.milestones:
         _heading(console, "Milestones, on fewer samples")
         names = list(dict.fromkeys(name for milestone in record.milestones for name in milestone.scores))
@@ -49,11 +58,7 @@ def print_record(record: Record, console: Console) -> None:
     )
     _section(console, "Configuration", _flat(record.model.config))
     _section(console, "Environment", _flat(record.environment))
-    fingerprints = {
-        name: " ".join(f"{key}={value}" for key, value in _flat(score.fingerprint).items())
-        for name, score in record.scores.items()
-        if score.fingerprint
-    }
+    fingerprints = {name: _joined(score.fingerprint) for name, score in record.scores.items() if score.fingerprint}
     _section(console, "How the scores were measured", fingerprints)
     _section(console, "Artifacts", record.artifacts)
     when = {
@@ -65,11 +70,51 @@ def print_record(record: Record, console: Console) -> None:
     _section(console, "Run", when)
 
 
-def _score(name: str, score: Score) -> list[str]:
+def _score(name: str, score: Score, record: Record) -> list[str]:
     error = "-" if score.stderr is None else significant(score.stderr, 2)
-    mark = {"iwae": "<= ", "bound": "<= ", "estimate": "~ "}.get(score.kind, "")
+    sampling = variance_components([[score.value, *score.repeats]]).sampling
+    spread = "-" if sampling is None else f"{significant(sampling, 2)} ({1 + len(score.repeats)} sets)"
+    unaudited = score.kind != "metric" and record.audit is None
+    value = MARKS.get(score.kind, "") + significant(score.value, 5) + FLAGGED * bool(score.flag) + UNAUDITED * unaudited
+    if name in _withheld(record):
+        value = "withheld"
     better = f"{score.direction} {ARROWS[score.direction]}" if score.direction != "none" else "-"
-    return [name, mark + significant(score.value, 5), error, score.kind, f"{score.n:,}", better, score.unit]
+    return [name, value, error, spread, score.kind, f"{score.n:,}", better, score.unit]
+
+
+def _withheld(record: Record) -> dict[str, str]:
+    """Each score that is not to be shown, and why: also a likelihood that stands there though its audit failed."""
+    audit = record.audit
+    if audit is None or audit.verdict == "passed":
+        return record.withheld
+    failed = {
+        name: audit.reason or "its audit failed" for name, score in record.scores.items() if score.kind != "metric"
+    }
+    return {**record.withheld, **failed}
+
+
+def _audit(console: Console, record: Record) -> None:
+    """The verdict on the likelihood, the least flattery that it would have seen, and what each test found."""
+    audit: Audit | None = record.audit
+    if audit is None:
+        if any(score.kind != "metric" for score in record.scores.values()):
+            _section(console, "Likelihood audit", {"verdict": f"none ({UNAUDITED}): the record has no audit"})
+        return
+    seen = "unknown" if audit.smallest_flattery is None else f"{significant(audit.smallest_flattery, 2)} bits/dim"
+    verdict = audit.verdict + (f": {audit.reason}" if audit.reason else "")
+    _section(console, "Likelihood audit", {"verdict": verdict, "smallest flattery it sees": seen})
+    rows = [[entry.name, entry.verdict, _nats(entry.measured), _nats(entry.limit), entry.message]
+            for entry in audit.findings]  # fmt: skip
+    if rows:
+        console.print(table_of(rows, ["Test", "Verdict", "Measured, nats", "Limit", "Finding"]))
+
+
+def _nats(value: float | None) -> str:
+    return "-" if value is None else f"{value:.5g}"
+
+
+def _joined(values: dict[str, Any]) -> str:
+    return " ".join(f"{key}={value}" for key, value in _flat(values).items())
 
 
 def _spent(record: Record) -> dict[str, str]:

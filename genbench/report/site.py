@@ -7,17 +7,19 @@ import os
 import shlex
 import shutil
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from genbench import __version__
+from genbench.columns import GROUPS, Column
 from genbench.errors import GenbenchError, StoreError
-from genbench.leaderboard import Column, Leaderboard, Row
+from genbench.leaderboard import Leaderboard
 from genbench.record import Record
 from genbench.report import legend, text
 from genbench.report.numbers import ARROWS, COST_TITLES, cost, decimals_of, score
+from genbench.rows import Cell, Row
 from genbench.selection import model_string
 from genbench.store import RunKey, Store, model_folder, sha256_of
 
@@ -97,7 +99,8 @@ def render(board: Leaderboard, grids: list[Grid]) -> str:
         file=benchmark.file,
         budget=benchmark.budget,
         dataset=benchmark.dataset,
-        evaluator=benchmark.evaluator,
+        evaluators=[entry for entry in (benchmark.evaluator, benchmark.second_evaluator) if entry],
+        groups=[(group, count) for group in GROUPS if (count := sum(c.group == group for c in board.columns))],
         columns=[_column(board, column) for column in board.columns],
         cost_titles=list(COST_TITLES.values()),
         rows=[_row(board, row) for row in board.rows],
@@ -124,6 +127,7 @@ def _column(board: Leaderboard, column: Column) -> dict[str, Any]:
         "summary": column.summary,
         "reference": column.reference,
         "real": legend.real_value(board, column.key),
+        "variance": legend.variance(replace(board, columns=(column,))),
     }
 
 
@@ -133,15 +137,32 @@ def _row(board: Leaderboard, row: Row) -> dict[str, Any]:
     for column in board.columns:
         cell = row.scores.get(column.key)
         scores.append({
-            "number": score(cell, decimals[column.key]),
+            "number": score(row, column, decimals[column.key]),
             "sort": cell.estimate.mean if cell else None,
-            "values": ", ".join(f"seed {seed}: {value:.6g}" for seed, value in cell.values.items()) if cell else "",
+            "about": _about(cell) if cell else "; ".join(entry.reason for entry in row.withheld.get(column.key, ())),
         })  # fmt: skip
     costs = [{"text": cost(row.costs[key]), "sort": row.costs[key]} for key in COST_TITLES]
     return {
         "model": row.model, "anchor": row.anchor, "complete": row.complete, "ok": row.ok, "seeds": row.seeds,
         "real": _is_real(row), "scores": scores, "costs": costs,
     }  # fmt: skip
+
+
+def _about(cell: Cell) -> str:
+    """What stands behind a number: each seed's value, the two deviations, warnings, the audit."""
+    parts = [", ".join(f"seed {seed}: {value:.6g}" for seed, value in cell.values.items())]
+    found = cell.components
+    for name, value in (("training", found.training), ("sampling", found.sampling)):
+        if value is not None:
+            parts.append(f"standard deviation over {name}: {legend.deviation(value, found.log_scale)}")
+    if cell.effective_draws is not None:
+        parts.append(f"{cell.effective_draws:.3g} effective draws")
+    if cell.smallest_flattery is not None:
+        parts.append(f"audit passed, which sees {cell.smallest_flattery:.2g} bits/dim")
+    elif cell.is_likelihood:
+        parts.append("audit passed" if cell.audited else "unaudited")
+    parts += [f"seed {seed}: {text}" for seed, text in cell.flags.items()]
+    return "; ".join(parts)
 
 
 def _is_real(row: Row) -> bool:

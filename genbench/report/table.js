@@ -14,11 +14,16 @@ function compare(a, b) {
   return String(a).localeCompare(String(b));
 }
 
+// The last row of the head has a cell for each column; a row above it groups them.
+function headers(table) {
+  return Array.from(table.tHead.rows[table.tHead.rows.length - 1].cells);
+}
+
 function sortBy(table, header, index) {
   const first = header.dataset.first === "down" ? "descending" : "ascending";
   const other = first === "ascending" ? "descending" : "ascending";
   const order = header.getAttribute("aria-sort") === first ? other : first;
-  for (const cell of table.tHead.rows[0].cells) cell.removeAttribute("aria-sort");
+  for (const cell of headers(table)) cell.removeAttribute("aria-sort");
   header.setAttribute("aria-sort", order);
   const sign = order === "ascending" ? 1 : -1;
   const body = table.tBodies[0];
@@ -34,7 +39,7 @@ function sortBy(table, header, index) {
 }
 
 for (const table of document.querySelectorAll("table[data-sortable]")) {
-  Array.from(table.tHead.rows[0].cells).forEach((header, index) => {
+  headers(table).forEach((header, index) => {
     const button = document.createElement("button");
     button.type = "button";
     button.append(...header.childNodes);

@@ -3,76 +3,109 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from genbench.leaderboard import Column, Leaderboard, Row
+from genbench.columns import FIRST, Column
+from genbench.leaderboard import Leaderboard
 from genbench.report import legend
 from genbench.report.console import plain
-from genbench.report.numbers import ARROWS, COST_TITLES, cost, decimals_of, score
+from genbench.report.numbers import ARROWS, COST_TITLES, Number, cost, decimals_of, score
 
 MODEL_WIDTHS = {"beside": 36, "below": 18, "none": 18}
 """Longer names are folded; by where the intervals stand."""
 
 
+FEWEST = 4
+"""As many columns of scores are worth more than their intervals."""
+
+
 @dataclass(frozen=True)
 class Layout:
-    """One way to fit a table: where intervals go, how many cost and score columns there are."""
+    """One way to fit a table: its columns of scores, how many cost columns there are, where intervals go."""
 
+    columns: tuple[Column, ...]
     intervals: Literal["beside", "below", "none"]
     costs: int
-    scores: int
 
 
-def print_leaderboard(board: Leaderboard, console: Console) -> None:
+def print_leaderboard(board: Leaderboard, console: Console, wanted: str | None = None) -> None:
     """Print the table and the lines that explain it.
 
-    Where the terminal is too narrow, cost columns go first, the last one before the others; then intervals move
-    below their means, then are left out, then columns of scores are left out, the last ones first. What is left
-    out is said.
+    All columns are shown where they fit, with what costs do; else the scores that are read first, of
+    :data:`genbench.columns.FIRST`. Where these are too wide, cost columns go first, the last one before the others;
+    then intervals move below their means, then columns of scores go down to ``FEWEST``, then the intervals, then more
+    columns, the least wanted first. What is left out is said.
+
+    Args:
+        wanted: keys of the columns to show, as :func:`genbench.columns.choose` reads them.
+
+    Raises:
+        SpecError: if one of them is unknown.
     """
+    view = board if wanted is None else board.view(wanted)
     unbounded = console.options.update(width=10_000)
-    for layout in _layouts(len(board.columns)):
-        table = _table(board, layout)
+    for layout in _layouts(view, chosen=wanted is not None):
+        table = _table(view, layout)
         if console.measure(table, options=unbounded).maximum <= console.width:
             break
+    shown = replace(view, columns=layout.columns)
     console.print(plain(legend.title(board), "bold"))
     console.print(table)
     for line in legend.problems(board):
         console.print(plain(line, "red"))
-    for line in [*legend.explanations(board), *_left_away(board, layout), *legend.omissions(board)]:
+    for line in [*legend.explanations(shown, board), *_left_away(view, layout), *legend.omissions(board)]:
         console.print(plain(line, "dim"))
 
 
-def _layouts(scores: int) -> Iterator[Layout]:
+def _layouts(view: Leaderboard, chosen: bool) -> Iterator[Layout]:
+    every = tuple(column for column in view.columns if chosen or not _is_empty(view, column))
+    count = len(every) if chosen else min(len(every), len(FIRST))
+    if count < len(every):
+        yield Layout(every, "beside", len(view.costs))
+        yield from (Layout(every, "below", costs) for costs in range(len(view.costs), -1, -1))
     for intervals in ("beside", "below"):
-        for costs in range(len(COST_TITLES), -1, -1):
-            yield Layout(intervals, costs, scores)
-    for shown in range(scores, 0, -1):
-        yield Layout("none", 0, shown)
+        yield from (Layout(_first(every, count), intervals, costs) for costs in range(len(view.costs), -1, -1))
+    yield from (Layout(_first(every, fewer), "below", 0) for fewer in range(count - 1, FEWEST - 1, -1))
+    yield from (Layout(_first(every, fewer), "none", 0) for fewer in range(count, 0, -1))
 
 
-def _table(board: Leaderboard, layout: Layout) -> Table:
+def _first(columns: tuple[Column, ...], count: int) -> tuple[Column, ...]:
+    """The ``count`` columns that are read first, in the order of the table."""
+    keys = [column.key for column in columns]
+    order = [key for key in FIRST if key in keys] + [key for key in keys if key not in FIRST]
+    return tuple(column for column in columns if column.key in order[:count])
+
+
+def _is_empty(view: Leaderboard, column: Column) -> bool:
+    return bool(view.rows) and not any(column.key in row.scores or column.key in row.withheld for row in view.rows)
+
+
+def _table(view: Leaderboard, layout: Layout) -> Table:
     gap = 2 if layout.intervals == "beside" else 1
     table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False, padding=(0, gap, 0, 0))
     table.add_column("Model", max_width=MODEL_WIDTHS[layout.intervals], overflow="fold")
     table.add_column("Seeds", justify="right", no_wrap=True)
-    columns = board.columns[: layout.scores]
-    for column in columns:
+    for column in layout.columns:
         table.add_column(_title(column, layout), justify="right", no_wrap=True)
-    for title in list(COST_TITLES.values())[: layout.costs]:
-        table.add_column(Text(title.replace(" ", "\n", 1)), justify="right", no_wrap=True)
-    decimals = decimals_of(board)
-    for row in board.rows:
-        cells = [_score(row, column, decimals[column.key], layout) for column in columns]
-        costs = [cost(row.costs[key]) for key in list(COST_TITLES)[: layout.costs]]
+    costs = view.costs[: layout.costs]
+    for key in costs:
+        table.add_column(Text(COST_TITLES[key].replace(" ", "\n", 1)), justify="right", no_wrap=True)
+    decimals = decimals_of(view)
+    cells = {
+        column.key: _scores([score(row, column, decimals[column.key]) for row in view.rows], layout)
+        for column in layout.columns
+    }
+    for index, row in enumerate(view.rows):
         style = "" if row.complete and not row.anchor else "dim"
         seeds = Text(f"{row.ok}/{row.seeds}", style="" if row.complete else "red")
-        table.add_row(plain(row.model + " †" * row.anchor), seeds, *cells, *costs, style=style)
+        scores = [cells[column.key][index] for column in layout.columns]
+        model = plain(row.model + " †" * row.anchor)
+        table.add_row(model, seeds, *scores, *(cost(row.costs[key]) for key in costs), style=style)
     return table
 
 
@@ -93,20 +126,29 @@ def _title(column: Column, layout: Layout) -> Text:
     return Text("\n".join(lines).removesuffix("-"))
 
 
-def _score(row: Row, column: Column, decimals: int, layout: Layout) -> Text:
-    number = score(row.scores.get(column.key), decimals)
-    cell = Text(f"{number.mark}{number.mean}")
-    if layout.intervals != "none" and number.interval:
-        beside = layout.intervals == "beside"
-        tight = number.interval.replace(", ", ",").replace("± ", "±")
-        cell.append(f" {number.interval}" if beside else f"\n{tight}", style="dim")
-    return cell
+def _scores(numbers: list[Number], layout: Layout) -> list[Text]:
+    """The cells of a column, with means below each other: what has no rank is filled up with as many spaces."""
+    behind = [f"{number.warning} {number.place}".rstrip() for number in numbers]
+    width = max(map(len, behind), default=0)
+    cells = []
+    for number, text in zip(numbers, behind, strict=True):
+        cell = Text(f"{number.mark}{number.mean}", style="bold" if number.rank == 1 else "")
+        cell.append(text.ljust(width))
+        if layout.intervals != "none" and number.interval:
+            beside = layout.intervals == "beside"
+            tight = number.interval.replace(", ", ",").replace("± ", "±")
+            cell.append(f" {number.interval}" if beside else f"\n{tight}", style="not bold dim")
+        cells.append(cell)
+    return cells
 
 
-def _left_away(board: Leaderboard, layout: Layout) -> list[str]:
-    names = [column.title for column in board.columns[layout.scores :]]
+def _left_away(view: Leaderboard, layout: Layout) -> list[str]:
+    names = [column.title for column in view.columns if column not in layout.columns and not _is_empty(view, column)]
     names += ["the intervals"] * (layout.intervals == "none")
-    names += list(COST_TITLES.values())[layout.costs :]
+    names += [COST_TITLES[key] for key in view.costs[layout.costs :]]
     if not names:
         return []
-    return [f"Not shown for want of width: {', '.join(names)}. All is in --format csv, md and json."]
+    return [
+        f"Not shown for want of width: {', '.join(names)}. --columns chooses what is; all is in --format csv, md and "
+        "json."
+    ]

@@ -8,10 +8,11 @@ import re
 from dataclasses import asdict
 from typing import Any
 
-from genbench.leaderboard import Leaderboard, Row, as_dicts
+from genbench.leaderboard import Leaderboard, as_dicts
 from genbench.report import legend
-from genbench.report.numbers import ARROWS, COST_TITLES, MISSING, cost, decimals_of, score
+from genbench.report.numbers import ARROWS, COST_TITLES, MISSING, Number, cost, decimals_of, score
 from genbench.report.printable import printable
+from genbench.rows import Cell, Row
 
 ANCHOR = "†"
 
@@ -19,14 +20,14 @@ ANCHOR = "†"
 def markdown(board: Leaderboard) -> str:
     """A GitHub-flavoured table, with what it leaves out and what its marks mean below."""
     titles = [f"{escape_markdown(column.title)} {ARROWS[column.direction]}".strip() for column in board.columns]
-    header = ["Model", "Seeds", *titles, *COST_TITLES.values()]
+    header = ["Model", "Seeds", *titles, *(COST_TITLES[key] for key in board.costs)]
     lines = [f"**{escape_markdown(legend.title(board))}**", ""]
     lines += ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
     decimals = decimals_of(board)
     for row in board.rows:
-        cells = [score(row.scores.get(column.key), decimals[column.key]).text for column in board.columns]
+        cells = [_markdown_score(score(row, column, decimals[column.key])) for column in board.columns]
         model = escape_markdown(row.model) + f" {ANCHOR}" * row.anchor
-        cells = [model, f"{row.ok}/{row.seeds}", *cells, *(cost(row.costs[key]) for key in COST_TITLES)]
+        cells = [model, f"{row.ok}/{row.seeds}", *cells, *(cost(row.costs[key]) for key in board.costs)]
         lines.append("| " + " | ".join(cells) + " |")
     below = legend.problems(board) + legend.explanations(board) + legend.omissions(board)
     lines += ["", *(f"- {escape_markdown(line)}" for line in below)]
@@ -37,20 +38,20 @@ def latex(board: Leaderboard) -> str:
     """A ``tabular`` for the package booktabs, notes as comments."""
     arrows = {"lower": r" $\downarrow$", "higher": r" $\uparrow$", "none": ""}
     titles = [escape_latex(column.title) + arrows[column.direction] for column in board.columns]
-    header = ["Model", "Seeds", *titles, *map(escape_latex, COST_TITLES.values())]
+    header = ["Model", "Seeds", *titles, *(escape_latex(COST_TITLES[key]) for key in board.costs)]
     notes = [legend.title(board), *legend.problems(board), *legend.explanations(board), *legend.omissions(board)]
     lines = [f"% {printable(line)}" for line in notes]
     lines += ["% needs \\usepackage{booktabs}", rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}", r"\toprule"]
     lines += [" & ".join(header) + r" \\", r"\midrule"]
     decimals = decimals_of(board)
     for row in board.rows:
-        cells = [_latex_score(row, column.key, decimals[column.key]) for column in board.columns]
+        cells = [_latex_score(score(row, column, decimals[column.key])) for column in board.columns]
         model = escape_latex(row.model) + r"$^\dagger$" * row.anchor
         cells = [
             model,
             f"{row.ok}/{row.seeds}",
             *cells,
-            *(cost(row.costs[key]).replace(MISSING, "--") for key in COST_TITLES),
+            *(cost(row.costs[key]).replace(MISSING, "--") for key in board.costs),
         ]
         lines.append(" & ".join(cells) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}"]
@@ -77,11 +78,13 @@ def document(board: Leaderboard) -> dict[str, Any]:
             "digest": benchmark.digest,
             "dataset": benchmark.dataset.name,
             "evaluator": benchmark.evaluator.name,
+            "second_evaluator": benchmark.second_evaluator and benchmark.second_evaluator.name,
             "dev": benchmark.dev,
             "custom_budget": benchmark.custom_budget,
         },
         "columns": [asdict(column) for column in board.columns],
         "rows": [_row(row) for row in board.rows],
+        "agreement": [asdict(entry) for entry in board.agreements()],
         "left_out": [asdict(entry) for entry in board.left_out],
         "notes": list(board.notes),
     }
@@ -97,25 +100,46 @@ def _row(row: Row) -> dict[str, Any]:
         "problem": row.problem,
         "failures": [asdict(failure) for failure in row.failures],
         "missing": list(row.missing),
-        "scores": {
-            key: {
-                **asdict(cell.estimate),
-                "kind": cell.kind,
-                "samples": cell.n,
-                "values": {str(seed): value for seed, value in cell.values.items()},
-            }
-            for key, cell in row.scores.items()
-        },
+        "scores": {key: _cell(cell) for key, cell in row.scores.items()},
+        "withheld": {key: [asdict(entry) for entry in entries] for key, entries in row.withheld.items()},
         "costs": row.costs,
     }
 
 
-def _latex_score(row: Row, key: str, decimals: int) -> str:
-    number = score(row.scores.get(key), decimals)
+def _cell(cell: Cell) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        **asdict(cell.estimate),
+        "rank": cell.rank,
+        "kind": cell.kind,
+        "samples": cell.n,
+        "values": {str(seed): value for seed, value in cell.values.items()},
+        "variance": asdict(cell.components),
+        "flags": {str(seed): text for seed, text in cell.flags.items()},
+    }
+    if cell.is_likelihood:
+        entry |= {
+            "audit": "passed" if cell.audited else "unaudited",
+            "smallest_flattery": cell.smallest_flattery,
+            "effective_draws": cell.effective_draws,
+        }
+    return entry
+
+
+def _markdown_score(number: Number) -> str:
+    mean = f"**{number.mean}**" if number.rank == 1 else number.mean
+    return _joined(f"{number.mark}{mean}{number.warning}", number.place, number.interval)
+
+
+def _latex_score(number: Number) -> str:
     mark = {"<= ": r"$\leq$ ", "~ ": r"$\sim$ "}.get(number.mark, "")
-    mean = "--" if number.mean == MISSING else f"${number.mean}$"
-    interval = number.interval.replace("± ", r"$\pm$ ")
-    return f"{mark}{mean} {interval}".rstrip()
+    mean = f"${number.mean}$" if number.is_number else number.mean.replace(MISSING, "--")
+    if number.rank == 1:
+        mean = rf"$\mathbf{{{number.mean}}}$"
+    return _joined(f"{mark}{mean}{number.warning}", number.place, number.interval.replace("± ", r"$\pm$ "))
+
+
+def _joined(*parts: str) -> str:
+    return " ".join(part for part in parts if part)
 
 
 def escape_markdown(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from genbench import DataSpec, ModelSpec, hookimpl
+from genbench import DataSpec, MetricSpec, ModelSpec, hookimpl
 
 FAULTS = {
     "good": "ok",
@@ -19,8 +19,12 @@ FAULTS = {
     "bad-state": "invalid_output",
     "too-large": "over_budget",
     "unfit": "unsupported",
+    "flatters": "ok",
 }
 """Each model and the status that its runs must end with."""
+
+
+METRICS = ("brightness", "process", "raising", "not_finite", "not_json", "hanging", "tampering")
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,21 @@ def register_models() -> list[ModelSpec]:
             defaults=lambda data, fault=fault: {"fault": fault},
             code=("genbench_zoo_model",),
             **({"supports": _unfit} if fault == "unfit" else {}),
+            **({"likelihood": "exact"} if fault == "flatters" else {}),
         )
         for fault in FAULTS
+    ]
+
+
+@hookimpl
+def register_metrics() -> list[MetricSpec]:
+    return [
+        MetricSpec(
+            name=f"zoo_{name}",
+            title=name.capitalize(),
+            function=f"genbench_zoo_metrics:{name}",
+            direction="none",
+            summary=f"a third party's metric: {name}",
+        )
+        for name in METRICS
     ]

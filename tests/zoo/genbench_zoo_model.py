@@ -58,6 +58,10 @@ class Zoo:
                 samples = samples[1:]
         return samples.to(torch.uint8)
 
+    def log_prob(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """A deliberate fault: the mean over dimensions, where the sum is asked for."""
+        return torch.distributions.Normal(self.mean, 4.0).log_prob(x.flatten(1).float()).mean(1).detach()
+
     def state_dict(self) -> dict:
         state = {"mean": self.mean, "steps": self.steps}
         return state | {"device": object()} if self.config.fault == "bad-state" else state

@@ -6,14 +6,64 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
-
-from genbench.engine.checks import likelihood, sampling, state, training
-from genbench.engine.checks.subject import Broken, Subject
+from genbench.engine.checks import audit, construction, cost, likelihood, process, sampling, state, training
+from genbench.engine.checks.subject import Blocked, Check, Subject, explain
 from genbench.engine.contract import prepare_torch
 
-CHECKS = (*training.CHECKS, *sampling.CHECKS, *likelihood.CHECKS, *state.CHECKS)
+GROUPS: dict[str, tuple[Check, ...]] = {
+    "construction": construction.CHECKS,
+    "training": training.CHECKS,
+    "sampling": sampling.CHECKS,
+    "likelihood": (*likelihood.CHECKS, *audit.CHECKS),
+    "state": state.CHECKS,
+    "cost": cost.CHECKS,
+}
 """Every check, in the order in which a person would want to hear of them."""
+
+READ = {
+    "construction": "genbench.specs.ModelSpec",
+    "training": "genbench.model.Model.train_step",
+    "sampling": "genbench.model.Model.sample",
+    "likelihood": "genbench.model.Model.log_prob",
+    "state": "genbench.model.Model.state_dict",
+    "cost": "genbench.model.Model.train_step",
+}
+"""Where the contract of a group is written out, for ``pydoc``."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One check.
+
+    Attributes:
+        name: the function's, without ``check_``.
+        group: its key in :data:`GROUPS`.
+        promise: the rule in one sentence, the function's docstring.
+        function: raises :class:`~genbench.engine.checks.subject.Broken`, or returns the reason why the rule does not apply, or None.
+    """
+
+    name: str
+    group: str
+    promise: str
+    function: Check
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Checks without which this one says nothing."""
+        found: tuple[str, ...] = vars(self.function).get("needs", ())
+        return found
+
+    @property
+    def read(self) -> str:
+        """Where to read more."""
+        return f"python -m pydoc {READ[self.group]}"
+
+
+RULES: tuple[Rule, ...] = tuple(
+    Rule(check.__name__.removeprefix("check_"), group, (check.__doc__ or "").strip().splitlines()[0], check)
+    for group, checks in GROUPS.items()
+    for check in checks
+)
 
 
 @dataclass(frozen=True)
@@ -21,38 +71,64 @@ class Result:
     """What one check found.
 
     Attributes:
-        name: of the check, without ``check_``.
-        promise: the rule, the first line of its docstring.
-        verdict: ``passed``, ``failed``, or ``skipped`` where the rule does not apply to the model.
-        message: what was measured and the likely cause; empty for ``passed``.
+        name, group, promise: of the :class:`Rule`.
+        verdict: ``passed``, ``failed``, or ``skipped`` where the rule does not apply to the model, or could not be
+            asked because another check has failed.
+        message: for people, in one line; empty for ``passed``.
+        measured, cause: of a failure: what was found, and what most likely brings it about.
+        read: where to read more.
         seconds: time it took.
     """
 
     name: str
+    group: str
     promise: str
     verdict: str
     message: str
+    measured: str
+    cause: str
+    read: str
     seconds: float
 
 
 def run_checks(subject: Subject) -> Iterator[Result]:
     """Every check on one model. A check that the model makes raise has failed; the others still run."""
-    for check in CHECKS:
-        _reset(subject)
-        began = time.monotonic()
+    for rule in RULES:
+        yield judge(subject, rule)[0]
+
+
+def judge(subject: Subject, rule: Rule) -> tuple[Result, BaseException | None]:
+    """One check on one model, and the error behind a failure. The process is left as it was found."""
+    began = time.monotonic()
+    error: BaseException | None = None
+    failing = next((name for name in rule.needs if _verdict(subject, name) == "failed"), None)
+    if failing is None:
+        skipped, error = _ask(subject, rule)
+        if isinstance(error, Blocked) and error.owner != rule.name and _verdict(subject, error.owner) == "failed":
+            failing, error = error.owner, None
+    if failing is not None:
+        skipped = f"not asked, since the check {failing} fails"
+    verdict = "failed" if error is not None else "passed" if skipped is None else "skipped"
+    subject.verdicts[rule.name] = verdict
+    measured, cause = ("", "") if error is None else explain(error)
+    message = f"{measured}; {cause}" if error is not None else skipped or ""
+    seconds = time.monotonic() - began
+    return Result(rule.name, rule.group, rule.promise, verdict, message, measured, cause, rule.read, seconds), error
+
+
+def _ask(subject: Subject, rule: Rule) -> tuple[str | None, BaseException | None]:
+    """Why a rule does not apply, and the error with which it failed."""
+    budget = subject.job.budget
+    with process.preserved():
+        prepare_torch(budget.threads, budget.device)
         try:
-            skipped = check(subject)
-            verdict, message = ("passed", "") if skipped is None else ("skipped", skipped)
-        except Broken as broken:
-            verdict, message = "failed", str(broken)
+            return rule.function(subject), None
         except (Exception, SystemExit) as error:
-            verdict, message = "failed", f"raised {type(error).__name__}: {error}"
-        promise = (check.__doc__ or "").strip().splitlines()[0]
-        yield Result(check.__name__.removeprefix("check_"), promise, verdict, message, time.monotonic() - began)
+            return None, error
 
 
-def _reset(subject: Subject) -> None:
-    """What one check's model did to the process must not be the next check's starting point."""
-    prepare_torch(subject.job.budget.threads, subject.job.budget.device)
-    torch.set_default_dtype(torch.float32)
-    torch.set_grad_enabled(True)
+def _verdict(subject: Subject, name: str) -> str:
+    """The verdict of another check, which is asked now if it has not been yet."""
+    if name not in subject.verdicts:
+        judge(subject, next(rule for rule in RULES if rule.name == name))
+    return subject.verdicts[name]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -11,16 +15,11 @@ import torch
 
 from genbench.engine import rng, splits
 from genbench.engine.batches import Batches
-from genbench.engine.checkpoint import load_state, save_state
+from genbench.engine.checkpoint import flatten, load_state, save_state
 from genbench.engine.contract import build, check_logs, check_samples
-from genbench.errors import GenbenchError
+from genbench.errors import GenbenchError, InvalidOutput
 from genbench.job import Job
-from genbench.model import Model
-
-
-class Broken(GenbenchError):
-    """A rule that a model breaks: what was measured, and the likely cause."""
-
+from genbench.model import Batch, Model
 
 Check = Callable[["Subject"], str | None]
 """Raises :class:`Broken`; returns why it does not apply to the model, or None if the model keeps the rule."""
@@ -28,57 +27,175 @@ Check = Callable[["Subject"], str | None]
 STEPS = 3
 """Training steps that a check takes; state is compared after twice as many."""
 
+HERE = str(Path(__file__).parents[1])
+"""The engine: its frames say nothing about where in a plugin an error arose."""
+
+NOTHING_TO_TRAIN = "nothing to train (max_epochs=0)"
+NOT_CONDITIONAL = "not declared conditional"
+NO_LIKELIHOOD = "declares no likelihood"
+
+
+class Broken(GenbenchError):
+    """A rule that a model breaks.
+
+    Args:
+        measured: what was found.
+        cause: what most likely brings it about, and what to do.
+    """
+
+    def __init__(self, measured: str, cause: str) -> None:
+        super().__init__(f"{measured}; {cause}")
+        self.measured = measured
+        self.cause = cause
+
+
+def needs(*checks: str) -> Callable[[Check], Check]:
+    """Marks a check that says nothing while others fail: it is then not asked, and the first cause stands alone."""
+
+    def mark(check: Check) -> Check:
+        vars(check)["needs"] = checks
+        return check
+
+    return mark
+
+
+class Blocked(Broken):
+    """A step that a check needs and the model can't take; the rule of another check, its ``owner``, is broken."""
+
+    def __init__(self, owner: str, error: Exception | SystemExit) -> None:
+        super().__init__(*explain(error))
+        self.owner = owner
+
+
+def explain(error: BaseException) -> tuple[str, str]:
+    """What an error of a model's method says, and where in the model's code it arose."""
+    if isinstance(error, Broken):
+        return error.measured, error.cause
+    if isinstance(error, InvalidOutput):
+        return str(error), "what the method returns is not what genbench.model promises for it"
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith((HERE, str(Path(torch.__file__).parent), "<"))
+    ]
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    first = (str(error).strip().splitlines() or [""])[0]
+    return f"raised {type(error).__name__}: {first}", f"an error of the model's own code{where}"
+
 
 class Subject:
     """A model and its data, as a run would see them.
 
+    Each step that a model can fail at belongs to one check, which reports it; the other checks that need the step
+    are then not asked (:class:`Blocked`).
+
     Args:
         job: of the model on a benchmark; its working folder may be written to.
+
+    Attributes:
+        verdicts: what is known so far, check's name to verdict.
+        folder: a temporary folder to be kept as long as the subject, or None.
     """
+
+    folder: TemporaryDirectory[str] | None = None
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self.data = job.data
         self.device = torch.device(job.budget.device)
-        x, labels = splits.training(Path(job.data_folder), job.dev)
         self.batch_size = int(job.model.config["batch_size"])
-        self.batches = Batches(x, labels, self.batch_size, job.seed, self.device)
         self.trains = job.max_epochs != 0
+        self.verdicts: dict[str, str] = {}
+
+    @cached_property
+    def batches(self) -> Batches:
+        """Training batches in the core's order."""
+        x, labels = splits.training(Path(self.job.data_folder), self.job.dev)
+        return Batches(x, labels, self.batch_size, self.job.seed, self.device)
+
+    @property
+    def useful_steps(self) -> int | None:
+        """Steps that a model with ``max_epochs`` takes at most; None without limit."""
+        if self.job.max_epochs is None:
+            return None
+        return self.job.max_epochs * len(self.batches) // self.batch_size
+
+    def seed(self, stream: rng.Stream, *position: int | str) -> None:
+        """Seed the global generators as the core does before each call."""
+        rng.seed_globals(self.job.seed, stream, *position)
 
     def fresh(self) -> Model:
         """A model as the training process builds it."""
-        return build(self.job)
+        with owned_by("is_built_from_config_data_and_device"):
+            return build(self.job)
+
+    def step(self, model: Model, step: int, batch: Batch | None = None, progress: float | None = None) -> Any:
+        """One training step as the core takes it; returns the logs."""
+        with owned_by("training_logs_are_finite_scalars"):
+            self.seed("train", step)
+            logs = model.train_step(
+                self.batches.at(step) if batch is None else batch, step / 1000 if progress is None else progress
+            )
+            return dict(check_logs(logs))
 
     def train(self, model: Model, first: int = 0, steps: int = STEPS) -> list[dict[str, torch.Tensor]]:
         """Take training steps ``first .. first + steps - 1``; returns their logs."""
-        logs = []
-        for step in range(first, first + steps if self.trains else first):
-            rng.seed_globals(self.job.seed, "train", step)
-            logs.append(dict(check_logs(model.train_step(self.batches.at(step), step / 100))))
-        return logs
+        return [self.step(model, step) for step in range(first, first + steps if self.trains else first)]
 
     def trained(self, steps: int = STEPS) -> Model:
         """A model after some steps, crossed over to another process's state and prepared for evaluation."""
-        model = self.fresh()
-        self.train(model, steps=steps)
-        return self.reload(model)
+        return self.prepare(self.load(self._trained_state(steps)))
+
+    def _trained_state(self, steps: int) -> Path:
+        stem = self.job.folder / f"checked-after-{steps}"
+        if not stem.with_name(f"{stem.name}.json").exists():
+            model = self.fresh()
+            self.train(model, steps=steps)
+            self.save(model, stem)
+        return stem
 
     def reload(self, model: Model) -> Model:
         """A fresh model with the state of another, by way of the disk, prepared for evaluation."""
-        copy = self.through_disk(model)
-        prepare = getattr(copy, "prepare_for_eval", None)
+        return self.prepare(self.through_disk(model))
+
+    def prepare(self, model: Model) -> Model:
+        """The same model, after its ``prepare_for_eval`` if it has one."""
+        prepare = getattr(model, "prepare_for_eval", None)
         if prepare is not None:
-            rng.seed_globals(self.job.seed, "prepare", 0)
-            prepare(self.batches.first(len(self.batches)))
+            with owned_by("preparing_leaves_training_alone"):
+                self.seed("prepare", 0)
+                prepare(self.batches.first(len(self.batches)))
+        return model
+
+    def save(self, model: Model, stem: Path) -> None:
+        """Write the state as safetensors and JSON."""
+        with owned_by("state_can_be_written"):
+            save_state(model.state_dict(), stem)
+
+    def load(self, stem: Path) -> Model:
+        """A fresh model with the state saved at ``stem``."""
+        copy = self.fresh()
+        with owned_by("state_survives_the_disk"):
+            copy.load_state_dict(load_state(stem))
         return copy
 
     def through_disk(self, model: Model) -> Model:
         """A fresh model with the state of another, by way of safetensors and JSON."""
         stem = self.job.folder / "checked-state"
-        save_state(model.state_dict(), stem)
-        copy = self.fresh()
-        copy.load_state_dict(load_state(stem))
-        return copy
+        self.save(model, stem)
+        return self.load(stem)
+
+    def state(self, model: Model) -> dict[str, Any]:
+        """A state as path to value, tensors as arrays and the rest under ``$tree``, for comparison."""
+        tensors, tree = self.flat(model)
+        flat: dict[str, Any] = {path: tensor.numpy() for path, tensor in tensors.items()}
+        flat["$tree"] = tree
+        return flat
+
+    def flat(self, model: Model) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """A copy of the state's tensors by path, and the rest, as :func:`~genbench.engine.checkpoint.flatten` does."""
+        with owned_by("state_can_be_written"):
+            return flatten(model.state_dict())
 
     def labels(self, n: int) -> torch.Tensor | None:
         """Labels 0, 1, 2, ... for a conditional model, int64 ``[n]``."""
@@ -87,36 +204,52 @@ class Subject:
         assert self.data.classes is not None
         return torch.arange(n, device=self.device) % self.data.classes
 
-    def sample(self, model: Model, n: int, position: int = 0) -> torch.Tensor:
-        """Checked samples of a position of the stream ``sample``."""
-        rng.seed_globals(self.job.seed, "sample", position)
-        with torch.no_grad():
-            return check_samples(model.sample(n, self.labels(n)), n, self.data)
+    def sample(self, model: Model, n: int, position: int = 0, labels: torch.Tensor | None = None) -> torch.Tensor:
+        """Samples of a position of the stream ``sample``, uint8 ``[n, *shape]``, held to their form."""
+        with owned_by("samples_have_the_promised_form"):
+            self.seed("sample", position)
+            with torch.no_grad():
+                found = model.sample(n, self.labels(n) if labels is None else labels)
+            # A copy: what the model does to its own memory afterwards is another check's business.
+            return check_samples(found, n, self.data).clone()
 
-    def log_prob(self, model: Model, x: torch.Tensor, position: int = 0) -> torch.Tensor:
+    def log_prob(
+        self, model: Model, x: torch.Tensor, position: int = 0, labels: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Log probabilities of examples, float64 ``[B]``, at a position of the stream ``likelihood``."""
-        rng.seed_globals(self.job.seed, "likelihood", position)
-        with torch.no_grad():
-            found: Any = model.log_prob(x, self.labels(len(x)))
-        if not isinstance(found, torch.Tensor) or not found.dtype.is_floating_point or found.shape != (len(x),):
-            what = f"{found.dtype} {tuple(found.shape)}" if isinstance(found, torch.Tensor) else type(found).__name__
-            raise Broken(f"log_prob returned {what} for {len(x)} examples, not floats of shape ({len(x)},)")
-        return found.detach().to("cpu", torch.float64)
+        with owned_by("log_probs_have_the_promised_form"):
+            self.seed("likelihood", position)
+            with torch.no_grad():
+                # A copy, since writing into it is another check's business.
+                found: Any = model.log_prob(x.clone(), self.labels(len(x)) if labels is None else labels)
+            if not isinstance(found, torch.Tensor) or not found.dtype.is_floating_point or found.shape != (len(x),):
+                tensor = isinstance(found, torch.Tensor)
+                what = f"{found.dtype} {tuple(found.shape)}" if tensor else type(found).__name__
+                raise Broken(
+                    f"log_prob returned {what} for {len(x)} examples",
+                    f"it owes one number of nats an example, summed over dimensions: floats of shape ({len(x)},)",
+                )
+            return found.detach().to("cpu", torch.float64)
+
+    def examples(self, n: int, skip: int = 0) -> torch.Tensor:
+        """``n`` training examples after the first ``skip`` batches, uint8 ``[n, *shape]``."""
+        batches = [self.batches.at(skip + step).x for step in range(-(-n // self.batch_size))]
+        return torch.cat(batches)[:n].clone()
 
 
-def flat_state(model: Model) -> dict[str, np.ndarray | object]:
-    """A state as path to value, for comparison."""
-    from genbench.engine.checkpoint import flatten
-
-    tensors, tree = flatten(model.state_dict())
-    flat: dict[str, np.ndarray | object] = {path: tensor.numpy() for path, tensor in tensors.items()}
-    flat["$tree"] = tree
-    return flat
+@contextmanager
+def owned_by(check: str) -> Iterator[None]:
+    """Errors inside are the business of that check."""
+    try:
+        yield
+    except Blocked:
+        raise
+    except (Exception, SystemExit) as error:
+        raise Blocked(check, error) from error
 
 
 def differing(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
     """Paths at which two flat states differ in a bit."""
-    paths = sorted(first.keys() | second.keys())
 
     def same(path: str) -> bool:
         one, other = first.get(path), second.get(path)
@@ -124,4 +257,10 @@ def differing(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
             return one.shape == other.shape and one.dtype == other.dtype and one.tobytes() == other.tobytes()
         return bool(one == other) if not isinstance(one, np.ndarray) and not isinstance(other, np.ndarray) else False
 
-    return [path for path in paths if not same(path)]
+    return [path for path in sorted(first.keys() | second.keys()) if not same(path)]
+
+
+def named(paths: list[str]) -> str:
+    """Paths of a state for a person: the first few, and how many more."""
+    shown = ", ".join("its numbers and strings" if path == "$tree" else repr(path) for path in paths[:3])
+    return shown + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")

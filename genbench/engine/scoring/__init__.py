@@ -13,6 +13,8 @@ from genbench.engine.contract import resolve
 from genbench.engine.data import Examples
 from genbench.engine.scoring.evaluators import extract, load_evaluator
 from genbench.engine.scoring.material import Material, Measured, Space
+from genbench.engine.scoring.modes import mode_distribution
+from genbench.engine.scoring.pairs import Float64
 from genbench.engine.scoring.reference import Reference
 from genbench.errors import GenbenchError
 from genbench.record import Score
@@ -20,6 +22,9 @@ from genbench.specs import DataSpec, EvaluatorSpec, MetricSpec
 
 if TYPE_CHECKING:
     from genbench.engine.likelihood import LogProbs
+
+Seen = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Features ``[N, d]`` and logits ``[N, K]`` of samples."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ def look_at(
     """
     second = None
     if bench.second is not None and bench.second_reference is not None:
-        second = Material(samples, labels, *extract(load_evaluator(bench.second), samples), bench.second_reference)
+        second = extract(load_evaluator(bench.second), samples)
     return material_of(samples, labels, log_probs, extract(load_evaluator(bench.evaluator), samples), second, bench)
 
 
@@ -67,22 +72,41 @@ def material_of(
     samples: NDArray[np.uint8],
     labels: NDArray[np.int64] | None,
     log_probs: LogProbs | None,
-    seen: tuple[NDArray[np.float32], NDArray[np.float32]],
-    second: Material | None,
+    seen: Seen,
+    seen_second: Seen | None,
     bench: Bench,
 ) -> Material:
-    """The material of samples whose features and logits are known."""
+    """The material of samples whose features and logits are known, of the second evaluator too where there is one."""
 
-    def spaces() -> tuple[Space, ...]:
-        training, held_out = bench.training()[0], bench.held_out()[0]
-        found = [Space("pixels", *(_points(x, bench.data) for x in (samples, training, held_out)))]
-        if second is not None:
-            features = second.reference.arrays.features
-            name = second.reference.source.evaluator
-            found.append(Space(name, second.features, bench.second_training().arrays.features, features))
-        return tuple(found)
+    def pixels() -> Space:
+        return Space(*(_points(x, bench.data) for x in (samples, bench.training()[0], bench.held_out()[0])))
 
-    return Material(samples, labels, *seen, bench.reference, log_probs, second, spaces)
+    second = None
+    if seen_second is not None and bench.second_reference is not None:
+        reference, features = bench.second_reference, seen_second[0]
+
+        def second_space() -> Space:
+            return Space(features, bench.second_training().arrays.features, reference.arrays.features)
+
+        second = Material(samples, labels, *seen_second, reference, space=second_space, is_second=True)
+
+    def class_shares() -> Float64 | None:
+        labels = bench.training()[1]
+        return None if labels is None else mode_distribution(labels, bench.data.classes or 0)
+
+    return Material(
+        samples=samples,
+        labels=labels,
+        features=seen[0],
+        logits=seen[1],
+        reference=bench.reference,
+        log_probs=log_probs,
+        second=second,
+        classes=bench.data.classes,
+        class_shares=class_shares,
+        space=pixels,
+        training=lambda: (bench.training()[0], bench.held_out()[0]),
+    )
 
 
 def score(material: Material, metrics: Sequence[MetricSpec]) -> dict[str, Score]:

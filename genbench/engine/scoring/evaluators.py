@@ -19,9 +19,6 @@ from genbench.specs import EvaluatorSpec
 
 mend()  # evaluators subclass torch-fidelity's base class, whose package imports torchvision
 
-PREPROCESSING_VERSION = 1
-"""Raised whenever what happens between uint8 images and the extractor changes; a part of cache keys."""
-
 Features = NDArray[np.float32]
 
 
@@ -38,11 +35,33 @@ def load_evaluator(spec: EvaluatorSpec) -> Evaluator:
     """Check the weights' hash, then build the extractor on the CPU in evaluation mode.
 
     Raises:
-        DataError: if the file cannot be read or has another hash. There are no other weights to fall back on.
+        DataError: if the file cannot be read, has another hash, or is not what the extractor can load. There are no
+            other weights to fall back on.
+    """
+    check_weights(spec)
+    layers = [spec.features] if spec.logits is None else [spec.features, spec.logits]
+    try:
+        extractor = resolve(spec.factory)(spec.name, layers, weights=spec.weights)
+    except Exception as error:
+        reason = str(error).strip().splitlines() or [""]
+        raise DataError(
+            f"evaluator {spec.name!r}: {spec.weights} has the declared hash, but {spec.factory} cannot load it: "
+            f"{type(error).__name__}: {reason[0]}"
+        ) from error
+    extractor.requires_grad_(False)
+    extractor.eval()
+    return Evaluator(spec, extractor)
+
+
+def check_weights(spec: EvaluatorSpec) -> None:
+    """Hold the file of weights to its declared hash.
+
+    Raises:
+        DataError: if it cannot be read or has another.
     """
     path = Path(spec.weights)
     try:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        found = file_sha256(path)
     except OSError as error:
         raise DataError(
             f"evaluator {spec.name!r}: its weights {path} cannot be read: {error.strerror}; "
@@ -53,10 +72,16 @@ def load_evaluator(spec: EvaluatorSpec) -> Evaluator:
             f"evaluator {spec.name!r}: {path} has the hash {found}, where {spec.sha256} is declared; scores of other "
             "weights could not be compared. Install the package that brings it again"
         )
-    extractor = resolve(spec.factory)(spec.name, [spec.features, spec.logits], weights=spec.weights)
-    extractor.requires_grad_(False)
-    extractor.eval()
-    return Evaluator(spec, extractor)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, 64 hex digits.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @torch.inference_mode()
@@ -71,7 +96,7 @@ def extract(evaluator: Evaluator, x: NDArray[np.uint8], batch_size: int | None =
         batch_size: images a pass; the spec's unless given.
 
     Returns:
-        float32 ``[N, d]`` and float32 ``[N, K]``.
+        float32 ``[N, d]`` and float32 ``[N, K]``; ``[N, 0]`` for an evaluator without logits.
 
     Raises:
         DataError: if the images are not what the evaluator takes, or it returns something other than promised.
@@ -79,17 +104,37 @@ def extract(evaluator: Evaluator, x: NDArray[np.uint8], batch_size: int | None =
     spec = evaluator.spec
     _check_images(spec, x)
     size = batch_size or spec.batch_size
-    parts: list[tuple[torch.Tensor, torch.Tensor]] = []
+    features: list[torch.Tensor] = []
+    logits: list[torch.Tensor] = []
     for start in range(0, len(x), size):
         chunk = x[start : start + size]
         batch = np.zeros((size, *spec.shape), dtype=np.uint8)
         batch[: len(chunk)] = chunk
-        features, logits = evaluator.extractor(torch.from_numpy(batch))
-        parts.append((features[: len(chunk)], logits[: len(chunk)]))
-    features, logits = (torch.cat(column) for column in zip(*parts, strict=True))
-    _check_layer(spec, spec.features, features, (len(x), spec.dims))
-    _check_layer(spec, spec.logits, logits, (len(x), logits.shape[-1]))
-    return features.numpy(), logits.numpy()
+        layers = evaluator.extractor(torch.from_numpy(as_rgb(batch, spec.levels) if spec.rgb else batch))
+        features.append(layers[0][: len(chunk)])
+        logits.append(torch.zeros(len(chunk), 0) if spec.logits is None else layers[1][: len(chunk)])
+    all_features, all_logits = torch.cat(features), torch.cat(logits)
+    _check_layer(spec, spec.features, all_features, (len(x), spec.dims))
+    _check_layer(spec, spec.logits or "none", all_logits, (len(x), all_logits.shape[-1]))
+    return all_features.numpy(), all_logits.numpy()
+
+
+def as_rgb(x: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
+    """Images in the form that extractors of photographs take; the one preprocessing of real and generated images.
+
+    Level v of L becomes 255 v / (L - 1), rounded half up in whole numbers: (510 v + L - 1) // (2 (L - 1)). Grey is
+    repeated in three channels. Resizing is the extractor's own.
+
+    Args:
+        x: uint8 ``[N, C, H, W]`` with C of 1 or 3 and values ``0 .. levels - 1``.
+
+    Returns:
+        uint8 ``[N, 3, H, W]`` in 0 .. 255.
+    """
+    if levels < 256:
+        top = levels - 1
+        x = ((510 * np.arange(levels) + top) // (2 * top)).astype(np.uint8)[x]
+    return x if x.shape[1] == 3 else np.repeat(x, 3, axis=1)
 
 
 def _check_images(spec: EvaluatorSpec, x: NDArray[Any]) -> None:

@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genbench.engine.scoring.features import Float64, square_root_factor
-from genbench.engine.scoring.reference import Reference
+from genbench.engine.scoring.comparison import Comparison, compare
+from genbench.engine.scoring.copying import Copying, copying
+from genbench.engine.scoring.frechet import square_root_factor
+from genbench.engine.scoring.pairs import Float64
+from genbench.engine.scoring.reference import Reference, real_side_of
+from genbench.errors import DataError
 
 if TYPE_CHECKING:
     from genbench.engine.likelihood import LogProbs
@@ -22,11 +26,9 @@ class Space:
     """Images as points of one space, for questions of distance to the training data.
 
     Attributes:
-        name: ``pixels``, or the evaluator's whose features these are.
         samples, training, held_out: float32 ``[N, d]``, ``[T, d]``, ``[M, d]``.
     """
 
-    name: str
     samples: NDArray[np.float32]
     training: NDArray[np.float32]
     held_out: NDArray[np.float32]
@@ -44,8 +46,12 @@ class Material:
         reference: the same of the held-out data, with their statistics.
         log_probs: nats of held-out examples, or None for a model without a likelihood.
         second: the same samples seen by the benchmark's second evaluator, or None where it has none.
-        spaces: gives the spaces in which copies of the training data are looked for. Called by what needs them, since
-            they hold the training data.
+        classes: how many the data have, or None.
+        class_shares: gives the share of each class among the training data, float64 ``[classes]``, or None.
+        space: gives the space in which copies of the training data are looked for: of pixels, or for the second
+            evaluator of its features. Called by what needs it, since it holds the training data.
+        is_second: whether this is how the second evaluator sees the samples.
+        training: gives the training and the held-out examples, uint8 ``[T, *shape]`` and ``[M, *shape]``.
     """
 
     samples: NDArray[np.uint8]
@@ -55,7 +61,16 @@ class Material:
     reference: Reference
     log_probs: LogProbs | None = None
     second: Material | None = None
-    spaces: Callable[[], tuple[Space, ...]] = tuple
+    classes: int | None = None
+    class_shares: Callable[[], Float64 | None] = lambda: None
+    space: Callable[[], Space] | None = None
+    is_second: bool = False
+    training: Callable[[], tuple[NDArray[np.uint8], NDArray[np.uint8]]] | None = None
+
+    @property
+    def n(self) -> int:
+        """N, the number of samples."""
+        return len(self.samples)
 
     @cached_property
     def mean(self) -> Float64:
@@ -67,6 +82,23 @@ class Material:
     def factor(self) -> Float64:
         """F with F^T F the covariance of the features, float64 ``[min(N, d), d]``."""
         return square_root_factor(self.features)
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        """KID, precision, recall, density and coverage, which share their distances."""
+        return compare(self.features, self.reference.arrays.features, real_side_of(self.reference, self.n))
+
+    @cached_property
+    def copying(self) -> Copying:
+        """What is found of copies of the training data.
+
+        Raises:
+            DataError: if the training data are not at hand.
+        """
+        if self.space is None:
+            raise DataError("copies can only be looked for where the training data are at hand")
+        space = self.space()
+        return copying(space.samples, space.training, space.held_out)
 
     def fingerprint(self, metric: str, **parameters: object) -> dict[str, Any]:
         """What a score of features must share with another to be compared with it."""

@@ -2,103 +2,94 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import tempfile
+import contextlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from pydantic import TypeAdapter
 
+from genbench.engine import splits
+from genbench.engine.contract import prepare_torch
 from genbench.engine.data import Examples
-from genbench.engine.scoring.evaluators import PREPROCESSING_VERSION, extract, load_evaluator
-from genbench.engine.scoring.features import Float64, kernel_mean_within, neighbour_radii, square_root_factor
+from genbench.engine.scoring.comparison import RealSide, real_side
+from genbench.engine.scoring.evaluators import extract, load_evaluator
+from genbench.engine.scoring.frechet import square_root_factor
+from genbench.engine.scoring.kernel import FULL_KID_BELOW, kernel_means_within, kid_subsets
+from genbench.errors import DataError, StoreError
+from genbench.reference_file import Arrays, Reference, Source, read_reference, write_reference
 from genbench.specs import EvaluatorSpec
 
-FORMAT = 1
-"""Raised whenever the cached arrays mean something else."""
+__all__ = [
+    "Arrays",
+    "Reference",
+    "Source",
+    "check_references",
+    "export_reference",
+    "real_side_of",
+    "reference_for",
+    "reference_from",
+]
 
 
-@dataclass(frozen=True)
-class Source:
-    """What a reference was made of: all that its numbers depend on.
-
-    Attributes:
-        data_sha256, split: the real examples.
-        evaluator, evaluator_sha256, layer: what looked at them.
-        preprocessing, format: versions of the code in between.
-    """
-
-    data_sha256: str
-    split: str
-    evaluator: str
-    evaluator_sha256: str
-    layer: str
-    preprocessing: int = PREPROCESSING_VERSION
-    format: int = FORMAT
-
-    @property
-    def key(self) -> str:
-        """32 hex digits that name it in the cache."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:32]
+FEWEST_SAMPLES = 2
+"""With so few KID's kernel is taken over all pairs of real examples, and that is what is cached."""
 
 
-@dataclass(frozen=True)
-class Arrays:
-    """What is cached of M real examples, d features and K classes.
+def source_of(evaluator: EvaluatorSpec, data_sha256: str, split: str) -> Source:
+    """What a reference of this evaluator on this split is made of."""
+    return Source(data_sha256, split, evaluator.name, evaluator.sha256, evaluator.features)
 
-    Attributes:
+
+def reference_from(
+    source: Source,
+    features: NDArray[np.float32],
+    logits: NDArray[np.float32],
+    labels: NDArray[np.int64] | None = None,
+) -> Reference:
+    """The reference of M real examples (at least 6, for the fifth neighbour) from their features and logits.
+
+    Args:
         features: float32 ``[M, d]``.
-        logits: float32 ``[M, K]``.
-        mean: float64 ``[d]``.
-        cov: float64 ``[d, d]``, with divisor M - 1.
-        factor: float64 ``[min(M, d), d]``, F with F^T F = cov.
-        radii: float32 ``[M]``, the distance to the third nearest neighbour.
-        kernel_mean: float64 ``[]``, the mean of KID's kernel over all pairs of different examples.
+        logits: float32 ``[M, K]``, K of 0 for an evaluator without.
+        labels: int64 ``[M]``, or None for data without.
     """
-
-    features: NDArray[np.float32]
-    logits: NDArray[np.float32]
-    mean: Float64
-    cov: Float64
-    factor: Float64
-    radii: NDArray[np.float32]
-    kernel_mean: Float64
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Arrays and what they were made of."""
-
-    source: Source
-    arrays: Arrays
-
-
-def reference_from(source: Source, features: NDArray[np.float32], logits: NDArray[np.float32]) -> Reference:
-    """The reference of M real examples (at least 4, for the third neighbour) from their features and logits."""
     mean = features.mean(axis=0, dtype=np.float64)
+    side = real_side(features, FEWEST_SAMPLES)
     arrays = Arrays(
         features=features,
         logits=logits,
+        labels=np.zeros(0, np.int64) if labels is None else labels,
         mean=mean,
         cov=np.atleast_2d(np.cov(features, rowvar=False, dtype=np.float64)),
         factor=square_root_factor(features),
-        radii=neighbour_radii(features),
-        kernel_mean=np.array(kernel_mean_within(features)),
+        radii=side.radii,
+        wide_radii=side.wide_radii,
+        kernel_mean=side.kernel_means.reshape(()),
     )
     return Reference(source, arrays)
+
+
+def real_side_of(reference: Reference, n: int) -> RealSide:
+    """What :func:`~genbench.engine.scoring.comparison.compare` needs to know of the real examples for n samples.
+
+    From 5,000 on both sides KID's subsets hang on n too; their means are computed once for each n.
+    """
+    arrays, m = reference.arrays, len(reference.arrays.features)
+    if min(n, m) < FULL_KID_BELOW:
+        return RealSide(arrays.radii, arrays.wide_radii, arrays.kernel_mean[None])
+    if n not in reference.subset_means:
+        reference.subset_means[n] = kernel_means_within(arrays.features, kid_subsets(n, m)[1])
+    return RealSide(arrays.radii, arrays.wide_radii, reference.subset_means[n])
 
 
 def reference_for(
     evaluator: EvaluatorSpec, data_sha256: str, split: str, examples: Callable[[], Examples], cache: Path
 ) -> Reference:
-    """The reference of a split, from ``<cache>/<key>.safetensors`` where it stands there intact.
+    """The reference of a split: one that a person gave, or that in ``<cache>/<key>.safetensors`` if it is intact.
 
     Otherwise it is computed and kept; a folder that cannot be written only costs the time again.
 
@@ -107,53 +98,88 @@ def reference_for(
         examples: gives them, ``(x, labels)``; called on a miss only.
 
     Raises:
-        DataError: if the evaluator's weights are not the declared ones, or the examples not what it takes.
+        DataError: if the evaluator's weights are not the declared ones, the examples not what it takes, or a given
+            reference is not of this source.
     """
-    source = Source(data_sha256, split, evaluator.name, evaluator.sha256, evaluator.features)
+    source = source_of(evaluator, data_sha256, split)
+    for given_path in evaluator.references:
+        given = read_reference(Path(given_path))
+        if given.source.split == split:
+            _check_source(given_path, given.source, source)
+            return given
     path = cache / f"{source.key}.safetensors"
-    cached = _read(path)
-    if cached is not None:
-        return Reference(source, cached)
-    features, logits = extract(load_evaluator(evaluator), examples()[0])
-    reference = reference_from(source, features, logits)
-    _write(path, reference.arrays)
+    with contextlib.suppress(DataError):
+        cached = read_reference(path)
+        if cached.source == source:
+            return cached
+    x, labels = examples()
+    reference = reference_from(source, *extract(load_evaluator(evaluator), x), labels)
+    with contextlib.suppress(OSError):
+        write_reference(path, reference)
     return reference
 
 
-def _digest(arrays: dict[str, NDArray[Any]]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.asarray(arrays[name], order="C")
-        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
+def check_references(evaluator: dict[str, Any], data_sha256: str, dev: bool) -> None:
+    """Hold the references that a person gave to what a benchmark needs, before anything is run.
+
+    Args:
+        evaluator: an :class:`~genbench.specs.EvaluatorSpec` as a dict.
+        dev: whether the splits are those of ``--dev``.
+
+    Raises:
+        DataError: naming the file, what it was made of and what is needed.
+    """
+    spec: EvaluatorSpec = TypeAdapter(EvaluatorSpec).validate_python(evaluator)
+    needed = (splits.held_out_name(dev), splits.training_name(dev))
+    for path in spec.references:
+        given = read_reference(Path(path)).source
+        if given.split not in needed:
+            raise DataError(f"--reference {path}: is of the split {given.split!r}; needed: {' or '.join(needed)}")
+        _check_source(path, given, source_of(spec, data_sha256, given.split))
 
 
-def _read(path: Path) -> Arrays | None:
-    """The cached arrays, or None if there are none, or not those that were written."""
+def export_reference(
+    evaluator: dict[str, Any],
+    data_sha256: str,
+    data_folder: str,
+    dev: bool,
+    split: str,
+    threads: int,
+    cache: str,
+    target: str,
+) -> None:
+    """Write the reference of a split to a file.
+
+    Args:
+        evaluator: an :class:`~genbench.specs.EvaluatorSpec` as a dict.
+        data_sha256, data_folder: the materialised data.
+        dev: whether the splits are those of ``--dev``.
+        split: ``test`` for what models are scored against, ``train`` for what they are trained on.
+        threads: of the benchmark, since they decide the last bits.
+        cache: folder of reference statistics.
+
+    Raises:
+        StoreError: if the file cannot be written.
+    """
+    prepare_torch(threads, "cpu")
+    spec: EvaluatorSpec = TypeAdapter(EvaluatorSpec).validate_python(evaluator)
+    name, examples = (
+        (splits.held_out_name(dev), splits.held_out)
+        if split == "test"
+        else (splits.training_name(dev), splits.training)
+    )
+    reference = reference_for(spec, data_sha256, name, lambda: examples(Path(data_folder), dev), Path(cache))
     try:
-        with safe_open(path, "np") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-            promised = (file.metadata() or {}).get("sha256")
-    except (OSError, SafetensorError):
-        return None
-    if promised != _digest(arrays) or set(arrays) != {entry.name for entry in fields(Arrays)}:
-        return None
-    return Arrays(**arrays)
+        write_reference(Path(target), reference)
+    except OSError as error:
+        raise StoreError(f"{target}: cannot be written: {error.strerror or error}") from None
 
 
-def _write(path: Path, arrays: Arrays) -> None:
-    """Under another name first, then renamed: no process reads half a file."""
-    content = {name: np.asarray(array, order="C") for name, array in vars(arrays).items()}
-    draft = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.stem}-", delete=False) as stream:
-            draft = Path(stream.name)
-            stream.write(save(content, {"sha256": _digest(content)}))
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(path)
-    except OSError:
-        if draft is not None:
-            draft.unlink(missing_ok=True)
+def _check_source(path: str, given: Source, needed: Source) -> None:
+    for name, wanted in asdict(needed).items():
+        found = getattr(given, name)
+        if found != wanted:
+            raise DataError(
+                f"--reference {path}: is of other real data or another evaluator: its {name} is {found!r}, and "
+                f"{wanted!r} is needed; make one with `genbench reference export`"
+            )

@@ -1,0 +1,238 @@
+"""Two models side by side: for each metric the difference, its interval and test, the probability of improvement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from genbench.columns import OURS, Column, columns_of
+from genbench.comparability import LeftOut, select, why_different, why_not_demanded
+from genbench.record import Record, Score
+from genbench.rows import MARKS, withheld_scores
+from genbench.statistics import (
+    ALPHA,
+    MIN_SEEDS,
+    Difference,
+    Estimate,
+    Probability,
+    holm,
+    improvement,
+    mean_interval,
+    welch,
+)
+
+if TYPE_CHECKING:
+    from genbench.benchmark import Benchmark
+    from genbench.specs import MetricSpec
+    from genbench.store import Loaded
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two: a model and its records that belong to the benchmark.
+
+    Attributes:
+        name: how it is called in the comparison.
+        records: one a seed, failed ones included.
+        left_out: its records that do not belong to the benchmark, and why.
+        seeds: how many the benchmark has.
+    """
+
+    name: str
+    records: tuple[Record, ...]
+    left_out: tuple[LeftOut, ...]
+    seeds: int
+
+    @property
+    def good(self) -> list[Record]:
+        return [record for record in self.records if record.status == "ok"]
+
+    @property
+    def complete(self) -> bool:
+        return len(self.good) == self.seeds
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One metric of both sides.
+
+    Attributes:
+        column: key, title, direction.
+        a, b: means with intervals; without where a seed is missing or not ok.
+        marks: what is printed before each mean.
+        kinds: ``metric``, or the kinds of likelihood.
+        difference: a - b, or a / b where it is of logarithms; None where a side lacks seeds, since the seeds that are
+            left flatter it.
+        p_adjusted: the test's p-value after Holm's correction over the metrics shown; None without a test.
+        improvement: the probability that A is better, or None where nothing is.
+        verdict: in words.
+    """
+
+    column: Column
+    a: Estimate
+    b: Estimate
+    marks: tuple[str, str]
+    kinds: tuple[str, str]
+    difference: Difference | None
+    p_adjusted: float | None
+    improvement: Probability | None
+    verdict: str
+
+
+@dataclass(frozen=True)
+class NotCompared:
+    """A metric that both sides ought to have and that is not compared, and why."""
+
+    key: str
+    title: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models, metric by metric."""
+
+    benchmark: Benchmark
+    a: Side
+    b: Side
+    metrics: tuple[Compared, ...]
+    refused: tuple[NotCompared, ...]
+
+
+def side_of(benchmark: Benchmark, loaded: Loaded, model: str, name: str) -> Side:
+    """The records of a model, by the name that stands in them."""
+    records = [record for record in loaded.records if record.model.name == model]
+    used, left_out = select(benchmark, replace(loaded, records=records, unreadable=[]))
+    return Side(name, tuple(used), tuple(left_out), len(benchmark.file.seeds))
+
+
+def compare(
+    benchmark: Benchmark,
+    metrics: Sequence[MetricSpec],
+    a: Side,
+    b: Side,
+    plugins: Mapping[str, str] | None = None,
+    wanted: Sequence[str] = (),
+) -> Comparison:
+    """Both sides in each metric that both have.
+
+    Args:
+        metrics: the benchmark's.
+        plugins: metric to the distribution that registers it.
+        wanted: keys of the scores to compare, all of them if there is none. Holm's family is what is compared.
+    """
+    plugins = plugins or {}
+    own = {metric.name: metric.group for metric in metrics if plugins.get(metric.name, OURS) == OURS}
+    compared: list[Compared] = []
+    refused: list[NotCompared] = []
+    for column in columns_of(benchmark, metrics, plugins, ()):
+        if wanted and column.key not in wanted:
+            continue
+        found = [_scores(benchmark, side, column, metrics, own) for side in (a, b)]
+        reasons = [of for of in found if isinstance(of, str)]
+        scores = [of for of in found if not isinstance(of, str)]
+        why = "; ".join(reasons) or _why_incomparable(a, scores[0], b, scores[1])
+        if why:
+            refused.append(NotCompared(column.key, column.title, why))
+        elif all(scores):
+            compared.append(_compared(column, a, scores[0], b, scores[1]))
+        elif any(scores) or wanted:
+            lacking = " and ".join(side.name for side, of in zip((a, b), scores, strict=True) if not of)
+            refused.append(NotCompared(column.key, column.title, f"{lacking} has no such score"))
+    return Comparison(benchmark, a, b, _corrected(compared), tuple(refused))
+
+
+def _scores(
+    benchmark: Benchmark, side: Side, column: Column, metrics: Sequence[MetricSpec], own: Mapping[str, object]
+) -> dict[int, Score] | str:
+    """A side's score of each seed; or why they may not be compared with anything."""
+    key = column.key
+    withheld = withheld_scores(side.good, {metric.name: metric for metric in metrics}).get(key)
+    if withheld:
+        return f"withheld of {side.name}: {withheld[0].reason}"
+    having = [record for record in side.good if key in record.scores]
+    if any(record.scores[key].kind != "metric" and record.audit is None for record in having):
+        return f"the likelihood of {side.name} is unaudited"
+    scores = {record.seed: record.scores[key] for record in having}
+    for seed, score in scores.items():
+        group = column.group if key.partition("@")[0] in own else None
+        if why := why_not_demanded(benchmark, key, score, group):
+            return f"{side.name}, seed {seed}: {why}"
+    first = next(iter(scores.values()), None)
+    for seed, score in scores.items():
+        if first is not None and (why := _why_unlike(score, first)):
+            return f"the seeds of {side.name} were not measured alike: seed {seed}: {why}"
+    return scores
+
+
+def _why_incomparable(a: Side, of_a: Mapping[int, Score], b: Side, of_b: Mapping[int, Score]) -> str | None:
+    """Why one side's score may not be compared with the other's, or None; each is alike within."""
+    if not of_a or not of_b:
+        return None
+    first, second = next(iter(of_a.values())), next(iter(of_b.values()))
+    for side, score in ((a, first), (b, second)):
+        if score.kind == "estimate":
+            return f"the likelihood of {side.name} is an estimate and no bound"
+    if first.kind == second.kind and (why := why_different(first, second)):
+        return f"{a.name} and {b.name} were measured differently: {why}"
+    return None
+
+
+def _why_unlike(score: Score, first: Score) -> str | None:
+    if score.kind != first.kind:
+        return f"kind {score.kind}, not {first.kind}"
+    return why_different(score, first)
+
+
+def _compared(column: Column, a: Side, of_a: Mapping[int, Score], b: Side, of_b: Mapping[int, Score]) -> Compared:
+    values_a, values_b = [s.value for s in of_a.values()], [s.value for s in of_b.values()]
+    kinds = (next(iter(of_a.values())).kind, next(iter(of_b.values())).kind)
+    estimates = [mean_interval(values, column.log_scale) for values in (values_a, values_b)]
+    short = [side for side, of in ((a, of_a), (b, of_b)) if not side.complete or len(of) < side.seeds]
+    if short:
+        estimates = [replace(estimate, low=None, high=None) for estimate in estimates]
+    better = None if short or column.direction == "none" else improvement(values_a, values_b, column.direction)
+    lacking = ", ".join(f"{side.name} has {len(of_a if side is a else of_b)} of {side.seeds} seeds" for side in short)
+    return Compared(
+        column=column,
+        a=estimates[0],
+        b=estimates[1],
+        marks=(MARKS.get(kinds[0], ""), MARKS.get(kinds[1], "")),
+        kinds=kinds,
+        difference=None if short else welch(values_a, values_b, column.log_scale),
+        p_adjusted=None,
+        improvement=better,
+        verdict=f"not tested: {lacking}" if short else "",
+    )
+
+
+def _corrected(compared: Sequence[Compared]) -> tuple[Compared, ...]:
+    """With p-values corrected over all that were tested, and the verdicts that follow."""
+    tests = [entry.difference.p for entry in compared if entry.difference and entry.difference.p is not None]
+    adjusted = iter(holm(tests))
+    done = []
+    for entry in compared:
+        if entry.difference and entry.difference.p is not None:
+            entry = replace(entry, p_adjusted=next(adjusted))
+        done.append(entry if entry.verdict else replace(entry, verdict=_verdict(entry)))
+    return tuple(done)
+
+
+def _verdict(entry: Compared) -> str:
+    difference, p = entry.difference, entry.p_adjusted
+    if difference is None or p is None:
+        return "not tested: one seed"
+    if min(entry.a.n, entry.b.n) < MIN_SEEDS:
+        return f"none: a verdict needs {MIN_SEEDS} seeds"
+    if p > ALPHA:
+        return "not distinguishable"
+    a_is_lower = difference.value < (1.0 if difference.log_scale else 0.0)
+    if entry.column.direction == "none":
+        return f"{'A' if a_is_lower else 'B'} is lower"
+    winner = 0 if a_is_lower == (entry.column.direction == "lower") else 1
+    name, loser = "AB"[winner], "AB"[1 - winner]
+    if entry.kinds[1 - winner] in ("iwae", "bound"):
+        # What lies under a higher bound is unknown: its true value may be the lower one.
+        return f"{name} is lower than the bound of {loser}"
+    return f"{name} is better"

@@ -1,0 +1,115 @@
+"""The likelihood audit: are the numbers that a model's ``log_prob`` gives those of a probability distribution?
+
+It trains the model a little on synthetic data whose distribution is known, so it needs neither the benchmark's data
+nor trust in the plugin: whatever was summed, scaled or left out shows as a likelihood better than the truth's. One
+audit serves all runs of a (code, configuration, data's spec); see :func:`genbench.audit_key.key_of`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+from genbench.audit_key import AUDIT_VERSION, key_of, seed_of, small_spaces
+from genbench.engine import rng
+from genbench.engine.audit import known_entropy, mass, repeatable
+from genbench.engine.audit.finding import guarded, skipped
+from genbench.engine.audit.subject import Subject
+from genbench.engine.audit.synthetic import Source, narrow_source, uniform_source
+from genbench.engine.contract import prepare_torch
+from genbench.job import Job
+from genbench.record import Audit, AuditFinding
+from genbench.specs import DataSpec
+
+__all__ = ["audit", "audit_with", "key_of"]
+
+MAX_REASON = 300
+
+
+def audit(job: Job) -> dict[str, Any]:
+    """Audit the likelihood of a job's model: seconds for small images, on synthetic data of the job's spec.
+
+    Returns:
+        A :class:`genbench.record.Audit` as a dict. What the model raises is a finding, never an error.
+    """
+    prepare_torch(job.budget.threads, job.budget.device)
+    key = key_of(job)
+    with rng.preserved():
+        return asdict(audit_with(job, key, seed_of(key)))
+
+
+def audit_with(job: Job, key: str, seed: int) -> Audit:
+    """The audit with a seed of its own: the benchmark's verdicts have that of their key."""
+    subject = Subject(job, seed)
+    if subject.kind == "estimate":
+        return _audit_estimate(subject, key)
+    findings: list[AuditFinding] = []
+    flatteries: list[float] = []
+    for source in (narrow_source(job.data, by_class=job.conditional), uniform_source(job.data)):
+        tested, flattery = _test_on(subject, source, with_form=not findings)
+        findings += tested
+        flatteries += flattery
+    findings.append(guarded("slice", lambda: mass.one_pixel(subject)))
+    findings += _sums(subject, getattr(job, "audit_spaces", None))
+    return _verdict(key, findings, min(flatteries, default=None), job.data)
+
+
+def _test_on(subject: Subject, source: Source, with_form: bool) -> tuple[list[AuditFinding], list[float]]:
+    """The tests at the real shape of a model trained on a source, and the flattery that Gibbs' inequality leaves."""
+    name = f"known entropy: {source.name}"
+    fitted = {}
+    flattery = []
+
+    def gibbs() -> AuditFinding:
+        fitted["model"] = known_entropy.fit_source(subject, source)
+        excess = known_entropy.measure(subject, fitted["model"], source)
+        flattery.append(excess.smallest_flattery)
+        return known_entropy.judge(name, excess, source)
+
+    findings = [guarded(name, gibbs)]
+    if with_form and "model" in fitted:
+        model = fitted["model"]
+        findings.append(guarded("repeats", lambda: repeatable.same_again(subject, model, source)))
+        findings.append(guarded("company", lambda: repeatable.same_in_company(subject, model, source)))
+    return findings, flattery
+
+
+def _sums(subject: Subject, spaces: list[DataSpec] | None) -> list[AuditFinding]:
+    """Sums over the small spaces that the model can be used on."""
+    if spaces is not None and not spaces:
+        return [skipped("sum over a small space", "the model's spec supports none that is small enough")]
+    spaces = small_spaces(subject.data) if spaces is None else spaces
+    return [guarded(mass.name_of(space), lambda space=space: mass.whole_space(subject, space)) for space in spaces]
+
+
+def _audit_estimate(subject: Subject, key: str) -> Audit:
+    """An estimate promises no inequality, so none is tested; that it repeats is all that can be."""
+    promise = "of kind estimate, which promises nothing about log P(x) and stands apart in tables"
+    findings = [skipped(name, promise) for name in ("known entropy", "slice", "sum over a small space")]
+    if subject.job.conditional:
+        findings.append(skipped("repeats", "a conditional estimate is not marginalised, and so not scored"))
+        return _verdict(key, findings, None, subject.data)
+    source = narrow_source(subject.data, by_class=False)
+
+    def repeats() -> AuditFinding:
+        return repeatable.same_again(subject, known_entropy.fit_source(subject, source), source)
+
+    return _verdict(key, [*findings, guarded("repeats", repeats)], None, subject.data)
+
+
+def _verdict(key: str, findings: list[AuditFinding], flattery: float | None, data: DataSpec) -> Audit:
+    """All findings as one verdict; the reason is that of the first failure."""
+    wrong = [finding for finding in findings if finding.verdict == "failed"]
+    reason = None
+    if wrong:
+        reason = f"{wrong[0].name}: {wrong[0].message}"
+        reason = reason if len(reason) <= MAX_REASON else reason[: MAX_REASON - 4] + " ..."
+    return Audit(
+        version=AUDIT_VERSION,
+        key=key,
+        verdict="failed" if wrong else "passed",
+        reason=reason,
+        smallest_flattery=None if flattery is None else flattery / (data.dims * math.log(2.0)),
+        findings=findings,
+    )

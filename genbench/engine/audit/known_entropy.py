@@ -1,0 +1,108 @@
+"""The main test: on data from a q that is known, no distribution is better than q itself."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from genbench.engine.audit.causes import likely_cause
+from genbench.engine.audit.finding import FALSE_ALARM, STANDARD_ERRORS, failed, passed
+from genbench.engine.audit.subject import EXAMPLES, Subject
+from genbench.engine.audit.synthetic import Source
+from genbench.model import Model
+from genbench.record import AuditFinding
+
+FRESH = 512
+"""Fresh examples that a likelihood is measured on."""
+
+DRAWS = 8
+"""K for kinds that draw."""
+
+
+@dataclass(frozen=True)
+class Excess:
+    """log_prob(x) - log q(x) over fresh x ~ q, in nats.
+
+    Attributes:
+        mean: for an honest likelihood -KL(q || model), or less for a bound.
+        standard_error: of the mean. Both logarithms are of the same x, so most of their spread cancels.
+        n: fresh examples.
+        log_prob, log_q: the means of either.
+    """
+
+    mean: float
+    standard_error: float
+    n: int
+    log_prob: float
+    log_q: float
+
+    @property
+    def limit(self) -> float:
+        """The most that the mean may be.
+
+        Four standard errors; but not less than ln(1 / a) / n with a the false-alarm rate of four standard errors.
+        For any distribution, and any unbiased estimate of one, E_q[P(x) / q(x)] <= 1; so by Markov's inequality
+        the n ratios' product exceeds 1 / a with probability at most a. A normal approximation would be wrong for
+        a model that gives up rare examples for a little more of the others, and saw none of the rare ones here.
+        """
+        return max(STANDARD_ERRORS * self.standard_error, -math.log(FALSE_ALARM) / self.n)
+
+    @property
+    def smallest_flattery(self) -> float:
+        """The least constant, in nats, that added to every log_prob would have failed."""
+        return self.limit - self.mean
+
+
+def fit_source(subject: Subject, source: Source) -> Model:
+    """A fresh model trained on draws from ``source``."""
+    x, labels = source.draw(EXAMPLES, subject.generator("fit", source.name))
+    return subject.fit(x, labels, source.data)
+
+
+def measure(subject: Subject, model: Model, source: Source) -> Excess:
+    """The excess of a model's likelihood over the source's own on fresh draws."""
+    x, _ = source.draw(FRESH, subject.generator("fresh", source.name))
+    given = subject.nats(model, x, source.label_prior, DRAWS, position=source.name)
+    truth = source.log_prob(x)
+    difference = given - truth
+    return Excess(
+        mean=float(difference.mean()),
+        standard_error=float(difference.std(ddof=1) / math.sqrt(len(x))),
+        n=len(x),
+        log_prob=float(given.mean()),
+        log_q=float(truth.mean()),
+    )
+
+
+def judge(name: str, excess: Excess, source: Source) -> AuditFinding:
+    """Gibbs' inequality: E_q[log P(x)] <= E_q[log q(x)] = -H(q) for every distribution P."""
+    dims = source.data.dims
+    bits = 1.0 / (dims * math.log(2.0))
+    entropy = -excess.log_q * bits
+    found = (
+        f"on {source.name} of {entropy:.4f} bits/dim it claims {-excess.log_prob * bits:.4f} bits/dim, "
+        f"{abs(excess.mean):.4g} nats an example {'better' if excess.mean > 0 else 'worse'} than the distribution that "
+        f"drew them (standard error {excess.standard_error:.3g}, limit {excess.limit:.3g})"
+    )
+    if excess.mean > excess.limit:
+        cause = likely_cause(excess.log_prob, excess.log_q, source)
+        return failed(
+            name,
+            f"{found}. No distribution is: its probabilities sum to more than 1. {cause}",
+            excess.mean,
+            excess.limit,
+        )
+    return passed(
+        name,
+        f"{found}; a flattery of {excess.smallest_flattery * bits:.4f} bits/dim would have been seen",
+        excess.mean,
+        excess.limit,
+    )
+
+
+def entropy_of(source: Source) -> float:
+    """H(q) in nats of a source whose classes all share one distribution."""
+    assert np.ptp(source.pixel, axis=0).max() == 0.0, "a mixture has no closed form"
+    return float(-source.data.dims * (source.pixel[0] * np.log(source.pixel[0])).sum())

@@ -1,0 +1,160 @@
+"""Sums of probabilities: over all of a space small enough, and over the levels of one pixel."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from genbench.engine.audit.finding import STANDARD_ERRORS, Unfit, failed, passed
+from genbench.engine.audit.subject import EXAMPLES, Subject
+from genbench.engine.audit.synthetic import class_prior, hidden_source, narrow_source
+from genbench.errors import Diverged
+from genbench.model import Model
+from genbench.record import AuditFinding
+from genbench.specs import DataSpec, LikelihoodKind
+
+DIMENSIONS = 1 << 18
+MOST = 1 << 14
+REPLICATES = 16
+"""Kinds that draw are averaged over as many draws as make ``DIMENSIONS`` dimensions, at most ``MOST`` in all and at
+least ``REPLICATES`` for each example."""
+
+SPACE_STEPS = 150
+"""Training steps on a space of a few examples: enough for a code to be used."""
+
+
+@dataclass(frozen=True)
+class Mass:
+    """A sum of probabilities, and what may be of it.
+
+    Attributes:
+        total: the sum over examples of exp(log_prob), for kinds that draw of their mean.
+        limit: the most that it may be: 1 and what rounding and chance allow.
+    """
+
+    total: float
+    limit: float
+    rounding: float
+
+
+def mass_of(subject: Subject, model: Model, x: np.ndarray, prior: np.ndarray) -> Mass:
+    """The probability that a model gives to the examples uint8 ``[X, *shape]``, all different.
+
+    ``exact``: sum of exp(log_prob). ``importance``: each is the log of an unbiased estimate, so the mean over
+    replicates of the sum of exp is that of P, within its standard error. ``bound``: E b <= log P, so the sum of
+    exp(mean b) is, but for its standard error and for the bias of exp of a noisy mean, half its variance.
+    """
+    if subject.kind == "exact":
+        nats = subject.nats(model, x, prior)
+        # float32 sums of that size are right to a few units in the seventh digit.
+        rounding = 1e-4 + 1e-6 * float(np.abs(nats).max())
+        return Mass(float(np.exp(nats).sum()), 1.0 + rounding, rounding)
+    draws_in_all = min(MOST, DIMENSIONS // x[0].size)
+    replicates = max(REPLICATES, draws_in_all // len(x))
+    draws = 2 if subject.kind == "bound" else 1
+    repeated = np.repeat(x, replicates, axis=0)
+    # In one order an example would always stand at the same place of a batch.
+    order = subject.generator("mass", len(x)).permutation(len(repeated))
+    nats = np.empty(len(repeated))
+    nats[order] = subject.nats(model, repeated[order], prior, draws, chunk=256, position="mass")
+    return estimated_mass(subject.kind, nats.reshape(len(x), replicates))
+
+
+def estimated_mass(kind: LikelihoodKind, nats: np.ndarray) -> Mass:
+    """The mass of replicates of each example's log_prob, float64 ``[X, R]``."""
+    replicates = nats.shape[1]
+    if kind == "importance":
+        sums = np.exp(nats).sum(axis=0)  # [R]
+        error = float(sums.std(ddof=1)) / math.sqrt(replicates)
+        return Mass(float(sums.mean()), 1.0 + 1e-4 + STANDARD_ERRORS * error, 1e-4)
+    mean, variance = nats.mean(axis=1), nats.var(axis=1, ddof=1) / replicates  # [X] each
+    mass = np.exp(mean)
+    error = math.sqrt(float((mass**2 * variance).sum()))
+    bias = float((mass * variance).sum()) / 2.0
+    return Mass(float(mass.sum()), 1.0 + 1e-4 + bias + STANDARD_ERRORS * error, 1e-4)
+
+
+def whole_space(subject: Subject, space: DataSpec) -> AuditFinding:
+    """Train a little on a space of a few examples, and sum over all of them.
+
+    Raises:
+        Unfit: if the model can't be built or trained at that size.
+    """
+    name = name_of(space)
+    source = narrow_source(space, by_class=True) if subject.job.conditional else hidden_source(space)
+    x, labels = source.draw(EXAMPLES, subject.generator("tiny"))
+    try:
+        model = subject.fit(x, labels, space, steps=SPACE_STEPS)
+    except Exception as error:
+        raise Unfit(f"can't be used on {_described(space)}: {_first_line(error)}") from error
+    everything = np.array(list(itertools.product(range(space.levels), repeat=space.dims)), dtype=np.uint8)
+    mass = mass_of(subject, model, everything.reshape(-1, *space.shape), source.label_prior)
+    found = f"over all {len(everything)} examples of {_described(space)} the probabilities sum to {mass.total:.6g}"
+    if mass.total > mass.limit:
+        return failed(name, f"{found}, which is more than 1 (limit {mass.limit:.6g})", mass.total, mass.limit)
+    if subject.kind == "exact" and mass.total < 1.0 - mass.rounding:
+        return failed(
+            name,
+            f"{found}, where those of a likelihood of kind exact sum to 1; are they in bits, of a wrong number of "
+            "levels, or a bound?",
+            mass.total,
+            mass.limit,
+        )
+    return passed(name, found, mass.total, mass.limit)
+
+
+def one_pixel(subject: Subject) -> AuditFinding:
+    """Train on data that are constant but for one uniform pixel, and sum over that pixel's levels.
+
+    Raises:
+        Unfit: if training on such data diverges.
+    """
+    name, data = "slice", subject.data
+    prior = class_prior(data)
+    generator = subject.generator("slice")
+    # Away from the edges: the pixel in the middle of the example, in the first channel.
+    pixel = data.dims // (data.shape[0] * 2 if data.is_image else 2)
+    if data.is_image:
+        pixel += data.shape[2] // 2
+    x = np.full((EXAMPLES, data.dims), data.levels // 2, dtype=np.uint8)
+    x[:, pixel] = generator.integers(data.levels, size=EXAMPLES)
+    labels = None if data.classes is None else generator.choice(len(prior), size=EXAMPLES, p=prior)
+    try:
+        model = subject.fit(x.reshape(-1, *data.shape), labels, data)
+    except Diverged as error:
+        raise Unfit(
+            f"training on data that are constant but for a pixel diverges, so nothing is summed: {error}"
+        ) from error
+    levels = np.full((data.levels, data.dims), data.levels // 2, dtype=np.uint8)
+    levels[:, pixel] = np.arange(data.levels)
+    mass = mass_of(subject, model, levels.reshape(-1, *data.shape), prior)
+    found = (
+        f"on data that are constant but for one uniform pixel, the probabilities of its {data.levels} levels sum to "
+        f"{mass.total:.6g}"
+    )
+    if mass.total > mass.limit:
+        return failed(
+            name,
+            f"{found}, which is more than 1 (limit {mass.limit:.6g}): a mean over dimensions, a density instead of a "
+            "mass, or a term lost?",
+            mass.total,
+            mass.limit,
+        )
+    return passed(name, found, mass.total, mass.limit)
+
+
+def name_of(space: DataSpec) -> str:
+    """How the finding of the sum over a space is called."""
+    return f"sum over {_described(space)}"
+
+
+def _described(space: DataSpec) -> str:
+    return f"{'x'.join(map(str, space.shape))} with {space.levels} levels"
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}{': ' + lines[0] if lines else ''}"

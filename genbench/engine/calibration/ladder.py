@@ -1,0 +1,187 @@
+"""Climbing the ladder: every rung's sample sets, seen once by each evaluator and scored by all metrics."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genbench.engine.bench import bench_of
+from genbench.engine.calibration.corruptions import NEAR, REPLAYED, Corruption, Source, corruptions, noisy, replayed
+from genbench.engine.data import Examples
+from genbench.engine.progress import Progress
+from genbench.engine.rng import generator
+from genbench.engine.scoring import Bench, look_at, score
+from genbench.engine.scoring.reference import Reference, reference_from
+from genbench.errors import DataError
+from genbench.job import Job
+from genbench.rungs import RUNGS
+from genbench.specs import MetricSpec
+
+STAGE = "calibrate"
+FEWEST = 40
+"""Examples in a set; below, an evaluator's features have hardly a covariance."""
+
+
+@dataclasses.dataclass
+class Measured:
+    """What the metrics made of the rungs.
+
+    Attributes:
+        values: by metric (``fid@<evaluator>`` for the second evaluator's) and rung, one a draw.
+        flags: by metric and rung, in how many draws the score came with a warning.
+        problems: by metric, why it has no values, or fewer: third parties' metrics may raise anything.
+    """
+
+    values: dict[str, dict[str, list[float]]]
+    flags: dict[str, dict[str, int]]
+    problems: dict[str, str]
+
+
+def climb(job: Job, draws: int) -> dict[str, Any]:
+    """Score ``draws`` independent sample sets of every rung that the data allow.
+
+    Sets of the rungs in :data:`genbench.rungs.WHOLE` hold n examples, the benchmark's n or half of the training split
+    if that is fewer: so draws differ, and classes can be unbalanced without repeats. They are scored against all
+    held-out data. Those of :data:`genbench.rungs.HALVES` hold half of the held-out data and are scored against the
+    other half, parted anew in each draw. Every set is a function of its rung and draw alone.
+
+    Args:
+        job: of any model; names the data, the evaluators and the metrics.
+        draws: 2 or more.
+
+    Returns:
+        ``n``, ``half``, ``draws``; ``values``, ``flags`` and ``problems`` as in :class:`Measured`; ``real``, what the
+        halves' honest rung compares with.
+
+    Raises:
+        DataError: if there are too few examples.
+    """
+    bench = _in_memory(bench_of(job))
+    source = _source(bench, job.samples.n)
+    made = corruptions(job.data)
+    half = len(bench.held_out()[0]) // 2
+    for what, size in (("training", source.n), ("held-out", half)):
+        if size < FEWEST:
+            raise DataError(
+                f"{job.benchmark.name}: too few {what} examples for the calibration ladder, which takes half of them "
+                f"for a set of {FEWEST} or more"
+            )
+    found = Measured(defaultdict(lambda: defaultdict(list)), defaultdict(lambda: defaultdict(int)), {})
+    metrics = _metrics(job)
+    whole = [metric for metric in metrics if metric.group != "copying"]
+    progress, total = Progress(job.folder, STAGE), draws * (len(made) + len(REPLAYED) + 1)
+    done = 0
+    for draw in range(draws):
+        for rung, samples, against in _sets(draw, source, made, bench):
+            _score(rung, samples, against, whole if against is bench else metrics, found)
+            done += 1
+            progress.report(done / total)
+    return {"n": source.n, "half": half, "draws": draws, **_plain(found)}
+
+
+def _sets(
+    draw: int, source: Source, made: dict[str, Corruption], bench: Bench
+) -> Iterator[tuple[str, Examples, Bench]]:
+    """The rungs of a draw, in the order of the table: name, sample set, what it is scored against."""
+    honest, rest = halves(bench, generator(0, "sample", "halves", draw))
+    against = against_half(bench, rest)
+    for rung in RUNGS:
+        rng = generator(0, "sample", rung, draw)
+        if rung in made:
+            yield rung, made[rung](source, rng), bench
+        elif rung in REPLAYED:
+            yield rung, replayed(_at(bench.held_out(), honest), source, REPLAYED[rung], rng), against
+        elif rung == "near-copies":
+            x, labels = replayed(_at(bench.held_out(), honest), source, 1.0, rng)
+            yield rung, (noisy(x, source.data, NEAR, rng), labels), against
+
+
+def halves(bench: Bench, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the two halves of the held-out data, of equal size, parted at random."""
+    order = rng.permutation(len(bench.held_out()[0]))
+    half = len(order) // 2
+    return order[:half], order[half : 2 * half]
+
+
+def against_half(bench: Bench, rest: np.ndarray) -> Bench:
+    """The bench whose held-out data are those at positions ``rest``."""
+    second = bench.second_reference
+    return dataclasses.replace(
+        bench,
+        reference=_part(bench.reference, rest),
+        second_reference=None if second is None else _part(second, rest),
+        held_out=lambda: _at(bench.held_out(), rest),
+    )
+
+
+def _in_memory(bench: Bench) -> Bench:
+    """The same, its examples read once instead of at every call."""
+    return dataclasses.replace(
+        bench,
+        second_training=functools.cache(bench.second_training),
+        training=functools.cache(bench.training),
+        held_out=functools.cache(bench.held_out),
+    )
+
+
+def _part(reference: Reference, index: np.ndarray) -> Reference:
+    arrays = reference.arrays
+    labels = arrays.labels[index] if len(arrays.labels) else None
+    source = dataclasses.replace(reference.source, split=f"half of {reference.source.split}")
+    return reference_from(source, arrays.features[index], arrays.logits[index], labels)
+
+
+def _source(bench: Bench, n: int) -> Source:
+    x, labels = bench.training()
+    return Source(x, labels, bench.data, min(n, len(x) // 2))
+
+
+def _at(examples: Examples, index: np.ndarray) -> Examples:
+    x, labels = examples
+    return x[index], None if labels is None else labels[index]
+
+
+def _metrics(job: Job) -> list[MetricSpec]:
+    """All of the benchmark's but likelihoods, which say nothing of samples. Third parties' metrics may run here: this
+    process writes no record."""
+    for foreign in job.foreign_metrics:
+        sys.path += [folder for folder in foreign.sys_path if folder not in sys.path]
+    everyone = [*job.metrics, *(metric for foreign in job.foreign_metrics for metric in foreign.metrics)]
+    return [metric for metric in everyone if metric.group != "likelihood"]
+
+
+def _score(rung: str, samples: Examples, bench: Bench, metrics: Sequence[MetricSpec], found: Measured) -> None:
+    """Add what the metrics make of a set; one that fails is left out of the rest and its reason kept."""
+    material = look_at(*samples, None, bench)
+    for metric in metrics:
+        if metric.name in found.problems:
+            continue
+        try:
+            scores = score(material, [metric])
+        except Exception as error:
+            found.problems[metric.name] = f"at {rung}: {type(error).__name__}: {error}"
+            continue
+        for name, entry in scores.items():
+            found.values[name][rung].append(float(entry.value))
+            found.flags[name][rung] += entry.flag is not None
+
+
+def _plain(found: Measured) -> dict[str, Any]:
+    """As JSON can hold it. A value that is no finite number takes its metric out, with the reason."""
+    for name, rungs in found.values.items():
+        for rung, values in rungs.items():
+            if not np.isfinite(values).all():
+                found.problems.setdefault(name.partition("@")[0], f"at {rung}: gives {values}")
+    kept = {name: rungs for name, rungs in found.values.items() if name.partition("@")[0] not in found.problems}
+    return {
+        "values": {name: dict(rungs) for name, rungs in kept.items()},
+        "flags": {name: dict(found.flags[name]) for name in kept if any(found.flags[name].values())},
+        "problems": found.problems,
+    }

@@ -1,0 +1,114 @@
+"""Doing a run again from its record: what it was a run of, and whether the repetition is the same."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genbench.errors import GenbenchError, VerificationFailed
+from genbench.matrix import PlannedRun, choose
+from genbench.record import Record, stable
+from genbench.selection import load_benchmark, select_model
+from genbench.store import RunKey, sha256_of
+
+if TYPE_CHECKING:
+    from genbench.benchmark import Benchmark
+    from genbench.plugins import Registry
+
+ABSENT = "nothing"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A field of a record, or a file, in which two runs differ."""
+
+    field: str
+    recorded: str
+    found: str
+
+
+def benchmark_of(registry: Registry, record: Record, name_or_path: str | None) -> Benchmark:
+    """The benchmark of a run, with the budget that stands in its record where that was the caller's own.
+
+    Args:
+        name_or_path: of the benchmark; None for the installed one of the name in the record.
+
+    Raises:
+        GenbenchError: if there is no such benchmark.
+    """
+    name = record.benchmark.name
+    if name_or_path is None and name not in registry.benchmarks:
+        raise GenbenchError(f"{record.run}: no benchmark {name!r} is installed; give its file with -b {name}.toml")
+    budget = _budget_table(record.budget) if record.benchmark.custom_budget else None
+    return load_benchmark(registry, name_or_path or name, dev=record.benchmark.dev, budget_overrides=budget)
+
+
+def plan_again(registry: Registry, benchmark: Benchmark, record: Record) -> PlannedRun:
+    """The run of a record, to be carried out anew with the configuration that stands in it.
+
+    Raises:
+        VerificationFailed: if it can't come out the same: its code or benchmark is not the one that is installed, or
+            its training was ended by the clock.
+    """
+    if benchmark.digest != record.benchmark.digest:
+        raise VerificationFailed(
+            f"{record.run}: was scored by another definition of {benchmark.name} (digest {record.benchmark.digest}) "
+            f"than the one here ({benchmark.digest}); give the run's own with -b"
+        )
+    model = select_model(registry, record.model.name)
+    (entry,) = choose(benchmark, [model])
+    if entry.identity.code_sha256 != record.model.code_sha256:
+        raise VerificationFailed(
+            f"{record.run}: the installed code of {record.model.name} ({entry.identity.plugin} "
+            f"{entry.identity.version}) is not that of the run ({record.model.plugin} {record.model.version}); install "
+            "that version"
+        )
+    if record.spent.get("ended_by") == "seconds":
+        raise VerificationFailed(
+            f"{record.run}: its training was ended by the clock after {record.spent.get('steps')} steps, which no "
+            "repetition can promise to do again"
+        )
+    identity = dataclasses.replace(entry.identity, config=dict(record.model.config))
+    key = RunKey(benchmark.folder, record.model.name, record.seed)
+    return PlannedRun(key, dataclasses.replace(entry, identity=identity), "new", None)
+
+
+def file_differences(folder: Path, record: Record) -> list[Difference]:
+    """Files of a run that are missing, or not those that its record names."""
+    found = []
+    for name, recorded in record.artifacts.items():
+        path = folder / name
+        # A record may come from anywhere: it must not lead out of its folder.
+        inside = Path(name).name == name and not path.is_symlink()
+        now = sha256_of(path) if inside and path.is_file() else ABSENT
+        if now != recorded:
+            found.append(Difference(name, recorded, now))
+    return found
+
+
+def differences(recorded: Record, found: Record) -> list[Difference]:
+    """Where two records differ, beyond the fields that any two runs may differ in (times, memory, machine)."""
+    return list(_compare("", stable(recorded), stable(found)))
+
+
+def _compare(path: str, first: Any, second: Any) -> Iterator[Difference]:
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        for key in [*first, *(key for key in second if key not in first)]:
+            yield from _compare(f"{path}.{key}" if path else key, first.get(key, ABSENT), second.get(key, ABSENT))
+    elif isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
+        for index, (one, other) in enumerate(zip(first, second, strict=True)):
+            yield from _compare(f"{path}[{index}]", one, other)
+    elif first != second:
+        yield Difference(path, str(first), str(second))
+
+
+def _budget_table(recorded: dict[str, Any]) -> dict[str, Any]:
+    """A record's limits as a benchmark's ``[budget]``: memory in MiB, and None for a limit that it lacks."""
+    table = {"flops": None, "device_memory": None, **recorded}
+    for key in ("memory", "device_memory"):
+        limit = table.pop(key)
+        table[f"{key}_mib"] = None if limit is None else limit >> 20
+    return table

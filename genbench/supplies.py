@@ -1,0 +1,79 @@
+"""Files that a person gives for a benchmark's evaluators: ``--weights`` and ``--reference``."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genbench.errors import DataError
+
+if TYPE_CHECKING:
+    from genbench.benchmark import Benchmark
+    from genbench.specs import EvaluatorSpec
+
+
+def supplied(benchmark: Benchmark, weights: Iterable[Path] = (), references: Iterable[Path] = ()) -> Benchmark:
+    """The benchmark, its evaluators with the files that are theirs. Its digest stays what it is.
+
+    A file of weights is the evaluator's whose declared hash it has; a file of reference statistics says whose it is.
+    The latter's content is checked before the first run: :func:`genbench.engine.scoring.reference.check_references`.
+
+    Raises:
+        DataError: for a file that cannot be read, or that no evaluator of the benchmark can use.
+    """
+    for path in weights:
+        benchmark = _with_weights(benchmark, path)
+    for path in references:
+        benchmark = _with_reference(benchmark, path)
+    return benchmark
+
+
+def evaluators_of(benchmark: Benchmark) -> list[EvaluatorSpec]:
+    """The benchmark's one or two evaluators."""
+    return [spec for spec in (benchmark.evaluator, benchmark.second_evaluator) if spec is not None]
+
+
+def change_evaluators(benchmark: Benchmark, change: Callable[[EvaluatorSpec], EvaluatorSpec]) -> Benchmark:
+    """The benchmark with ``change`` applied to each of its evaluators."""
+    second = benchmark.second_evaluator
+    return dataclasses.replace(
+        benchmark, evaluator=change(benchmark.evaluator), second_evaluator=second and change(second)
+    )
+
+
+def _with_weights(benchmark: Benchmark, path: Path) -> Benchmark:
+    try:
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"--weights {path}: cannot be read: {error.strerror}") from None
+    if all(spec.sha256 != found for spec in evaluators_of(benchmark)):
+        needed = "\n".join(f"  {spec.name} needs {spec.sha256} {spec.file}" for spec in evaluators_of(benchmark))
+        raise DataError(
+            f"--weights {path}: has the SHA-256 {found}, which no evaluator of {benchmark.name} declares; other "
+            f"weights are never taken in their place\n{needed}"
+        )
+    weights = str(path.resolve())
+    return change_evaluators(
+        benchmark, lambda spec: dataclasses.replace(spec, weights=weights) if spec.sha256 == found else spec
+    )
+
+
+def _with_reference(benchmark: Benchmark, path: Path) -> Benchmark:
+    from genbench.reference_file import read_header
+
+    name = read_header(path).evaluator
+    names = [spec.name for spec in evaluators_of(benchmark)]
+    if name not in names:
+        raise DataError(
+            f"--reference {path}: holds statistics of the evaluator {name!r}; {benchmark.name} uses "
+            f"{' and '.join(names)}"
+        )
+    given = str(path.resolve())
+    return change_evaluators(
+        benchmark,
+        lambda spec: dataclasses.replace(spec, references=(*spec.references, given)) if spec.name == name else spec,
+    )

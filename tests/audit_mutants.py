@@ -1,0 +1,375 @@
+"""Models that flatter themselves, one mistake each, on four families; and the table of what the audit makes of them.
+
+    python tests/audit_mutants.py
+
+prints the table of docs/audit.md. A mutant is a family's class with another ``log_prob``, or with a part of it
+broken in training and evaluation alike. Classes are made at import, so that a job can name them.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT / "examples" / "genbench-flow" / "src"))
+
+from genbench_autoregressive.config import PixelCNNConfig  # noqa: E402
+from genbench_autoregressive.pixelcnn import PixelCNN  # noqa: E402
+from genbench_baselines.class_marginals import ClassMarginals  # noqa: E402
+from genbench_baselines.config import MarginalsConfig  # noqa: E402
+from genbench_flow import RealNVPConfig  # noqa: E402
+from genbench_flow.model import RealNVP  # noqa: E402
+from genbench_vae.config import VAEConfig  # noqa: E402
+from genbench_vae.vae import VAE  # noqa: E402
+
+from genbench import DataSpec, ModelSpec  # noqa: E402
+from genbench.benchmark import LikelihoodTable, SamplesTable  # noqa: E402
+from genbench.job import Job  # noqa: E402
+from genbench.record import Audit, BenchmarkId, ModelId  # noqa: E402
+from genbench.specs import Budget, EvaluatorSpec, LikelihoodKind  # noqa: E402
+
+DIGITS = DataSpec((1, 8, 8), levels=17, classes=10)
+
+
+@dataclass(frozen=True)
+class Family:
+    """A shipped model made small: ``kind`` and ``conditional`` as its spec declares them."""
+
+    name: str
+    base: type
+    config: Any
+    kind: LikelihoodKind
+    conditional: bool = False
+
+
+FAMILIES = {
+    family.name: family
+    for family in (
+        Family("pixelcnn", PixelCNN, PixelCNNConfig(batch_size=128, channels=12, blocks=2, hidden=24), "exact"),
+        Family("vae", VAE, VAEConfig(batch_size=128, width=8, latent=4, prior_components=4), "importance"),
+        Family("elbo", VAE, VAEConfig(batch_size=128, width=8, latent=4, prior_components=4), "bound"),
+        Family("realnvp", RealNVP, RealNVPConfig(batch_size=128, couplings=6, width=64, dropout=0.0), "importance"),
+        Family("class-marginals", ClassMarginals, MarginalsConfig(batch_size=32), "exact", conditional=True),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """``families`` that it is a mistake of; ``make`` derives the broken class; ``flatters`` is False for mistakes
+    that only cost."""
+
+    name: str
+    families: tuple[str, ...]
+    make: Callable[[type], type]
+    flatters: bool = True
+
+
+ALL = ("pixelcnn", "vae", "elbo", "realnvp")
+CATEGORICAL = ("pixelcnn", "vae", "elbo")
+LATENT = ("vae", "elbo")
+
+
+def scoring(change: Callable[[Any, Tensor, Tensor], Tensor]) -> Callable[[type], type]:
+    """A class whose ``log_prob`` is ``change(model, honest nats [B], x)``."""
+
+    def make(base: type) -> type:
+        class Broken(base):  # type: ignore[misc, valid-type]
+            def log_prob(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+                return change(self, super().log_prob(x, labels), x)
+
+        return Broken
+
+    return make
+
+
+def pixelwise(change: Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor]], after: Any = None) -> Callable:
+    """A class whose output distribution is asked of ``change(output, parameters, x)`` and changed by ``after``."""
+
+    def make(base: type) -> type:
+        class Broken(base):  # type: ignore[misc, valid-type]
+            def __init__(self, config: Any, data: DataSpec, device: torch.device) -> None:
+                super().__init__(config, data, device)
+                holders = [self] if hasattr(self, "output") else [self.nets, self.ema.average]
+                for holder in holders:
+                    holder.output = Output(holder.output)
+
+        return Broken
+
+    class Output:
+        def __init__(self, honest: Any) -> None:
+            self.honest, self.size, self.levels = honest, honest.size, honest.levels
+
+        def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
+            return change(self.honest, parameters, x)
+
+        def sample(self, parameters: Tensor) -> Tensor:
+            return self.honest.sample(parameters)
+
+    return make
+
+
+def clipped(output: Any, parameters: Tensor, x: Tensor) -> Tensor:
+    return torch.log(output.log_prob(parameters, x).exp() + 0.01)
+
+
+def one_row_lost(output: Any, parameters: Tensor, x: Tensor) -> Tensor:
+    kept = torch.ones(x.shape[1:])
+    kept[:, 0] = 0.0
+    return output.log_prob(parameters, x) * kept
+
+
+def one_level_too_few(output: Any, parameters: Tensor, x: Tensor) -> Tensor:
+    """The brightest two levels are taken for one."""
+    return output.log_prob(parameters, x.clamp(max=output.levels - 2))
+
+
+def softmax_unnormalised(output: Any, parameters: Tensor, x: Tensor) -> Tensor:
+    """A temperature on the log probability, not renormalised."""
+    return output.log_prob(parameters, x) / 1.1
+
+
+def batch_leak(model: Any, honest: Tensor, x: Tensor) -> Tensor:
+    """Half of each probability is the frequency of the pixel's value in the batch, the example itself included."""
+    flat = x.flatten(1).long()
+    counts = torch.zeros(flat.shape[1], model.data.levels).scatter_add_(1, flat.T, torch.ones_like(flat.T).float())
+    within = (counts.gather(1, flat.T) / len(x)).log().sum(0)  # [B]
+    return torch.logaddexp(honest, within.to(honest)) - math.log(2.0)
+
+
+def remembering(model: Any, honest: Tensor, x: Tensor) -> Tensor:
+    """An example that was scored before is given 3 nats more."""
+    seen = model.__dict__.setdefault("seen", set())
+    keys = [example.numpy().tobytes() for example in x]
+    known = torch.tensor([key in seen for key in keys])
+    seen.update(keys)
+    return honest + 3.0 * known.to(honest)
+
+
+def learning(model: Any, honest: Tensor, x: Tensor) -> Tensor:
+    """The pixels' frequencies in all that was scored so far, the example itself included, are mixed in."""
+    flat = x.flatten(1).long()
+    if not hasattr(model, "so_far"):
+        model.so_far = torch.full((flat.shape[1], model.data.levels), 1.0)
+    model.so_far.scatter_add_(1, flat.T, torch.ones_like(flat.T).float())
+    frequencies = model.so_far / model.so_far.sum(1, keepdim=True)
+    within = frequencies.gather(1, flat.T).log().sum(0)
+    return torch.logaddexp(honest, within.to(honest)) - math.log(2.0)
+
+
+def no_kl(base: type) -> type:
+    class Broken(base):  # type: ignore[misc, valid-type]
+        @torch.no_grad()
+        def log_prob(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+            return self.ema.average(x)[0]
+
+    return Broken
+
+
+def best_of(draws: int) -> Callable[[type], type]:
+    def make(base: type) -> type:
+        class Broken(base):  # type: ignore[misc, valid-type]
+            def log_prob(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+                return torch.stack([super(Broken, self).log_prob(x, labels) for _ in range(draws)]).amax(0)
+
+        return Broken
+
+    return make
+
+
+def no_noise(base: type) -> type:
+    """Trains and scores the density at the lattice points themselves: it learns spikes."""
+
+    class Broken(base):  # type: ignore[misc, valid-type]
+        def dequantise(self, x: Tensor) -> Tensor:
+            return (x.flatten(1).float() + 0.5) / self.data.levels
+
+    return Broken
+
+
+def best_label(base: type) -> type:
+    class Broken(base):  # type: ignore[misc, valid-type]
+        def log_prob(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+            every = range(self.data.classes)
+            given = [super(Broken, self).log_prob(x, torch.full((len(x),), y)) for y in every]
+            return torch.stack(given).amax(0)
+
+    return Broken
+
+
+def no_prior(base: type) -> type:
+    """The prior of the labels is divided out: the sum over classes that is left counts each of them in full."""
+
+    class Broken(base):  # type: ignore[misc, valid-type]
+        def log_prob(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+            return super().log_prob(x, labels) + math.log(self.data.classes)
+
+    return Broken
+
+
+def of(change: Callable[[DataSpec, Tensor], Tensor]) -> Callable[[type], type]:
+    return scoring(lambda model, honest, x: change(model.data, honest))
+
+
+MUTANTS = (
+    Mutant("mean over dimensions", (*ALL, "class-marginals"), of(lambda data, nats: nats / data.dims)),
+    Mutant("bits per dimension", ALL, of(lambda data, nats: nats / (data.dims * math.log(2.0)))),
+    Mutant("log10", ALL, of(lambda data, nats: nats / math.log(10.0))),
+    Mutant("times ln 2", ALL, of(lambda data, nats: nats * math.log(2.0))),
+    Mutant("bits", ALL, of(lambda data, nats: nats / math.log(2.0)), flatters=False),
+    Mutant("density on [0, 1], D log(levels) lost", ALL, of(lambda d, nats: nats + d.dims * math.log(d.levels))),
+    Mutant("density on [-1, 1]", ALL, of(lambda d, nats: nats + d.dims * math.log((d.levels - 1) / 2))),
+    Mutant("levels - 1 for levels", ALL, of(lambda d, nats: nats + d.dims * math.log(d.levels / (d.levels - 1)))),
+    Mutant("temperature 1.1, not renormalised", CATEGORICAL, pixelwise(softmax_unnormalised)),
+    Mutant("log(p + 0.01) in each pixel", CATEGORICAL, pixelwise(clipped)),
+    Mutant("one row of pixels lost", CATEGORICAL, pixelwise(one_row_lost)),
+    Mutant("two levels taken for one", CATEGORICAL, pixelwise(one_level_too_few)),
+    Mutant("half a nat added", ALL, of(lambda data, nats: nats + 0.5)),
+    Mutant("five nats added", ALL, of(lambda data, nats: nats + 5.0)),
+    Mutant("leaks the batch", ALL, scoring(batch_leak)),
+    Mutant("remembers what it scored", ALL, scoring(remembering)),
+    Mutant("learns from what it scores", ALL, scoring(learning)),
+    Mutant("KL term lost", LATENT, no_kl),
+    Mutant("best of 16 draws", ("vae", "elbo", "realnvp"), best_of(16)),
+    Mutant("density without dequantisation", ("realnvp",), no_noise),
+    Mutant("best label", ("class-marginals",), best_label),
+    Mutant("prior of the class lost", ("class-marginals",), no_prior),
+)
+
+
+def _class_name(mutant: str, family: str) -> str:
+    return f"{mutant} / {family}"
+
+
+for _mutant in MUTANTS:
+    for _family in _mutant.families:
+        globals()[_class_name(_mutant.name, _family)] = _mutant.make(FAMILIES[_family].base)
+for _family in FAMILIES:
+    globals()[_class_name("honest", _family)] = FAMILIES[_family].base
+
+
+def job_for(
+    folder: Path,
+    factory: str,
+    config: Any,
+    kind: LikelihoodKind | None,
+    conditional: bool = False,
+    max_epochs: int | None = None,
+    data: DataSpec = DIGITS,
+) -> Job:
+    """A job with all that an audit reads; what it does not read is a stand-in."""
+    from dataclasses import MISSING, asdict, fields
+
+    given: dict[str, Any] = {
+        "work": str(folder),
+        "benchmark": BenchmarkId("none", "0" * 16),
+        "model": ModelId(factory, asdict(config), "test", "0", "0" * 64, "", kind, conditional),
+        "seed": 0,
+        "factory": factory,
+        "config_type": f"{type(config).__module__}:{type(config).__qualname__}",
+        "likelihood": kind,
+        "max_epochs": max_epochs,
+        "sys_path": [],
+        "data": data,
+        "data_sha256": "",
+        "data_folder": "",
+        "budget": Budget(10**6, None, 60.0, 1 << 32, 10**7),
+        "milestones": [1.0],
+        "samples": SamplesTable(2, 2, 2),
+        "likelihood_settings": LikelihoodTable(1, 1, 1, 1, 1),
+        "evaluator": EvaluatorSpec("none", "", "", "", "", "", 1, data.shape, data.levels),
+        "cache": "",
+    }
+    # Fields that other parts of a run need may come and go.
+    for entry in fields(Job):
+        if entry.name not in given and entry.default is MISSING and entry.default_factory is MISSING:
+            given[entry.name] = [] if str(entry.type).startswith("list") else None
+    return Job(**given)
+
+
+def job_of_spec(folder: Path, spec: ModelSpec, data: DataSpec = DIGITS) -> Job:
+    """A job of a spec on data of some shape, with its default configuration."""
+    from genbench.matrix import import_string
+    from genbench.specs import resolve_config
+
+    config = resolve_config(spec, data, {})
+    return job_for(
+        folder, import_string(spec.factory), config, spec.likelihood, spec.conditional, spec.max_epochs, data
+    )
+
+
+def mutant_job(folder: Path, mutant: str, family: str) -> Job:
+    """A job of a mutant of a family on data of the shape of digits; ``honest`` is the family itself."""
+    chosen = FAMILIES[family]
+    epochs = 1 if chosen.base is ClassMarginals else None
+    name = f"{__name__ if __name__ != '__main__' else 'audit_mutants'}:{_class_name(mutant, family)}"
+    return job_for(folder, name, chosen.config, chosen.kind, chosen.conditional, epochs)
+
+
+def nats_on_digits(folder: Path, mutant: str, family: str) -> np.ndarray:
+    """What the core would report of 200 test digits after a fit like the audit's, float64 ``[200]``."""
+    from genbench.engine.audit.subject import Subject
+    from genbench_benchmarks.digits import load
+
+    splits = load()
+    subject = Subject(mutant_job(folder, mutant, family), seed=0)
+    x, labels = splits["train"]
+    model = subject.fit(x, labels, DIGITS)
+    prior = np.bincount(labels, minlength=10) / len(labels)
+    return subject.nats(model, splits["test"][0][:200], prior, draws=8)
+
+
+def flattery(folder: Path, mutant: str, family: str, honest: np.ndarray) -> float:
+    """What a mutant gains over the honest model on digits, bits/dim."""
+    gained = nats_on_digits(folder, mutant, family).mean() - honest.mean()
+    return float(gained / (DIGITS.dims * math.log(2.0)))
+
+
+def audited(folder: Path, mutant: str, family: str) -> Audit:
+    from genbench.audit_key import key_of, seed_of
+    from genbench.engine.audit import audit_with
+
+    job = mutant_job(folder, mutant, family)
+    # The mutants share a seed with the honest model: only the mistake differs.
+    key = key_of(mutant_job(folder, "honest", family))
+    return audit_with(job, key, seed_of(key))
+
+
+def main() -> None:
+    """Print the table, a row a mutant and family."""
+    from genbench.engine.contract import prepare_torch
+
+    prepare_torch(1, "cpu")
+    print("| mistake | family | flattery on digits | threshold | verdict | caught by |")
+    print("|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for family in FAMILIES:
+            honest = nats_on_digits(folder, "honest", family)
+            base = audited(folder, "honest", family)
+            print(f"| none | {family} | 0 | {base.smallest_flattery:.4f} | {base.verdict} | |", flush=True)
+            for mutant in MUTANTS:
+                if family in mutant.families:
+                    gained = flattery(folder, mutant.name, family, honest)
+                    verdict = audited(folder, mutant.name, family)
+                    tests = ", ".join(entry.name for entry in verdict.findings if entry.verdict == "failed")
+                    print(
+                        f"| {mutant.name} | {family} | {gained:.4f} | {base.smallest_flattery:.4f} | "
+                        f"{verdict.verdict} | {tests} |",
+                        flush=True,
+                    )
+
+
+if __name__ == "__main__":
+    sys.modules["audit_mutants"] = sys.modules[__name__]
+    main()

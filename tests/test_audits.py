@@ -1,0 +1,130 @@
+"""The audit as a part of a run: made once for a model, kept, and its verdict in each record."""
+
+import json
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from commands import ZOO, genbench
+from jobs import job_of
+
+from genbench.audit_key import key_of
+from genbench.executors.audits import Audits
+from genbench.executors.supervisor import Ended
+from genbench.job import Job
+from genbench.plugins import discover
+from genbench.record import Audit
+from genbench.store import Store
+
+REGISTRY = discover()
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    return job_of(REGISTRY, "vae", tmp_path)
+
+
+def passed(job: Job) -> Ended:
+    return Ended("ok", None, {"version": 1, "key": key_of(job), "verdict": "passed", "reason": None,
+                              "smallest_flattery": 0.01, "findings": []})  # fmt: skip
+
+
+def never() -> Ended:
+    raise AssertionError("the audit was made again")
+
+
+def test_a_verdict_is_made_once_and_then_read(job: Job, tmp_path: Path) -> None:
+    audits, running = Audits(tmp_path / "audits"), threading.Event()
+    first = audits.verdict(job, running, lambda: passed(job))
+    assert first is not None
+    assert first.verdict == "passed"
+    assert audits.verdict(job, running, never) == first
+
+
+def test_another_seed_shares_the_verdict_and_another_configuration_does_not(job: Job) -> None:
+    assert key_of(replace(job, seed=7)) == key_of(job)
+    other = replace(job.model, config={**job.model.config, "batch_size": 7})
+    assert key_of(replace(job, model=other)) != key_of(job)
+    assert key_of(replace(job, model=replace(job.model, code_sha256="0" * 64))) != key_of(job)
+    assert key_of(replace(job, data=replace(job.data, levels=16))) != key_of(job)
+
+
+@pytest.mark.parametrize("spoiled", ["", "{", '{"verdict": "passed"}', "other key"])
+def test_a_spoiled_verdict_is_made_again(job: Job, tmp_path: Path, spoiled: str) -> None:
+    audits, running = Audits(tmp_path / "audits"), threading.Event()
+    audits.verdict(job, running, lambda: passed(job))
+    (path,) = (tmp_path / "audits").glob("*.json")
+    path.write_text(spoiled if spoiled != "other key" else path.read_text().replace(key_of(job), "0" * 32))
+    again = audits.verdict(job, running, lambda: passed(job))
+    assert again is not None
+    assert again.key == key_of(job)
+
+
+@pytest.mark.parametrize(("status", "kept"), [("crashed", True), ("failed", True), ("timeout", False)])
+def test_an_audit_that_does_not_come_to_its_end_fails_the_likelihood(
+    job: Job, tmp_path: Path, status: str, kept: bool
+) -> None:
+    audits, running = Audits(tmp_path / "audits"), threading.Event()
+    found = audits.verdict(job, running, lambda: Ended(status, "it broke", None))  # type: ignore[arg-type]
+    assert found is not None
+    assert (found.verdict, found.reason) == ("failed", "the audit could not be completed: it broke")
+    assert bool(list((tmp_path / "audits").glob("*.json"))) == kept
+
+
+def test_a_failure_of_the_machinery_is_no_verdict(job: Job, tmp_path: Path) -> None:
+    audits = Audits(tmp_path / "audits")
+    assert audits.verdict(job, threading.Event(), lambda: Ended("harness_error", "lost", None)) is None
+    assert not list((tmp_path / "audits").glob("*.json"))
+
+
+def test_two_runs_of_a_model_wait_for_one_audit(job: Job, tmp_path: Path) -> None:
+    audits, running, made, found = Audits(tmp_path / "audits"), threading.Event(), [], list[Audit | None]()
+    begun = threading.Event()
+
+    def slowly() -> Ended:
+        made.append(1)
+        begun.set()
+        threading.Event().wait(0.5)
+        return passed(job)
+
+    first = threading.Thread(target=lambda: found.append(audits.verdict(job, running, slowly)))
+    first.start()
+    begun.wait()
+    found.append(Audits(tmp_path / "audits").verdict(job, running, never))
+    first.join()
+    assert len(made) == 1
+    assert found[0] == found[1]
+
+
+def test_a_cancelled_run_does_not_wait(job: Job, tmp_path: Path) -> None:
+    cancelled = threading.Event()
+    cancelled.set()
+    assert Audits(tmp_path / "audits").verdict(job, cancelled, never) is None
+
+
+def test_a_likelihood_that_flatters_is_withheld_and_the_run_is_ok(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path / "cache"))
+    done = genbench(
+        "run", "zoo-flatters", "marginals", "-b", "digits-smoke", "--seeds", "0", "--results", tmp_path / "results",
+        python_path=(ZOO,),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = {record.model.name: record for record in Store(tmp_path / "results").load().records}
+    bad, good = found["zoo-flatters"], found["marginals"]
+    assert bad.status == "ok"
+    assert "fid" in bad.scores
+    assert "bits_per_dim" not in bad.scores
+    assert bad.audit is not None
+    assert bad.withheld == {"bits_per_dim": f"likelihood audit: {bad.audit.reason}"}
+    assert all("bits_per_dim" not in milestone.scores for milestone in bad.milestones)
+    assert good.audit is not None
+    assert good.audit.verdict == "passed"
+    assert "bits_per_dim" in good.scores
+    shown = genbench("show", "digits-smoke/zoo-flatters/seed-0", "--results", tmp_path / "results")
+    assert (bad.audit.reason or "") in " ".join(shown.stdout.split())
+    assert json.loads(
+        genbench("show", "digits-smoke/marginals/seed-0", "--json", "--results", tmp_path / "results").stdout
+    )["audit"]["verdict"] == "passed"
