@@ -48,10 +48,6 @@ class Side:
     def good(self) -> list[Record]:
         return [record for record in self.records if record.status == "ok"]
 
-    @property
-    def complete(self) -> bool:
-        return len(self.good) == self.seeds
-
 
 @dataclass(frozen=True)
 class Compared:
@@ -139,7 +135,7 @@ def compare(
             compared.append(_compared(column, a, scores[0], b, scores[1]))
         elif any(scores) or wanted:
             lacking = " and ".join(side.name for side, of in zip((a, b), scores, strict=True) if not of)
-            refused.append(NotCompared(column.key, column.title, f"{lacking} has no such score"))
+            refused.append(NotCompared(column.key, column.title, f"no such score of {lacking}"))
     return Comparison(benchmark, a, b, _corrected(compared), tuple(refused))
 
 
@@ -189,11 +185,14 @@ def _compared(column: Column, a: Side, of_a: Mapping[int, Score], b: Side, of_b:
     values_a, values_b = [s.value for s in of_a.values()], [s.value for s in of_b.values()]
     kinds = (next(iter(of_a.values())).kind, next(iter(of_b.values())).kind)
     estimates = [mean_interval(values, column.log_scale) for values in (values_a, values_b)]
-    short = [side for side, of in ((a, of_a), (b, of_b)) if not side.complete or len(of) < side.seeds]
+    short = [
+        f"{letter} has {len(of)}/{side.seeds}"
+        for letter, side, of in (("A", a, of_a), ("B", b, of_b))
+        if len(of) < side.seeds
+    ]
     if short:
         estimates = [replace(estimate, low=None, high=None) for estimate in estimates]
     better = None if short or column.direction == "none" else improvement(values_a, values_b, column.direction)
-    lacking = ", ".join(f"{side.name} has {len(of_a if side is a else of_b)} of {side.seeds} seeds" for side in short)
     return Compared(
         column=column,
         a=estimates[0],
@@ -203,7 +202,7 @@ def _compared(column: Column, a: Side, of_a: Mapping[int, Score], b: Side, of_b:
         difference=None if short else welch(values_a, values_b, column.log_scale),
         p_adjusted=None,
         improvement=better,
-        verdict=f"not tested: {lacking}" if short else "",
+        verdict=f"not tested: {', '.join(short)} seeds" if short else "",
     )
 
 

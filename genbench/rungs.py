@@ -6,6 +6,7 @@ sample sets themselves are made by :mod:`genbench.engine.calibration`.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import statistics
@@ -25,6 +26,9 @@ DRAWS = 20
 """Sample sets a rung, and the number over which the standard errors of a claim are taken."""
 THRESHOLD = 3.0
 """Standard errors over 20 draws that part two rungs."""
+
+ANY = "any of them"
+"""Stands for all copying metrics where their flags are counted; no metric can have such a name."""
 
 RUNGS: dict[str, str] = {
     "train-copy": "training examples, none twice, with their own labels: the top",
@@ -155,9 +159,7 @@ def _parse(text: str, where: str, signs: str) -> list[Claim]:
 
 def ordered(better: str, worse: str) -> bool:
     """Whether the second rung is a stronger form of a corruption that holds the first."""
-    return any(
-        better in chain and worse in chain and chain.index(better) < chain.index(worse) for chain in CORRUPTIONS
-    )
+    return any(better in chain and worse in chain and chain.index(better) < chain.index(worse) for chain in CORRUPTIONS)
 
 
 def steps() -> list[tuple[str, str]]:
@@ -165,7 +167,7 @@ def steps() -> list[tuple[str, str]]:
     found: dict[tuple[str, str], None] = {}
     for chain in CORRUPTIONS:
         found |= dict.fromkeys((chain[0], rung) for rung in chain[1:])
-        found |= dict.fromkeys(zip(chain, chain[1:], strict=False))
+        found |= dict.fromkeys(itertools.pairwise(chain))
     return list(found)
 
 
@@ -187,12 +189,10 @@ def judge(better: str, worse: str, values: Mapping[str, Sequence[float]], direct
     if better not in values or worse not in values or direction == "none":
         return None
     first, second = values[better], values[worse]
-    gap = statistics.fmean(first) - statistics.fmean(second)
-    gap = -gap if direction == "lower" else gap
+    means = statistics.fmean(first), statistics.fmean(second)
+    gap = means[1] - means[0] if direction == "lower" else means[0] - means[1]
     error = math.sqrt((statistics.variance(first) + statistics.variance(second)) / DRAWS)
-    if error > 0:
-        z = gap / error
-    else:
-        z = math.copysign(math.inf, gap) if gap else 0.0
+    certain = math.copysign(math.inf, gap) if gap else 0.0
+    z = gap / error if error > 0 else certain
     found: Relation = ">" if z > THRESHOLD else "<" if z < -THRESHOLD else "="
     return Verdict(better, worse, found, gap, z)

@@ -247,12 +247,22 @@ def _with_weights_pinned(spec: EvaluatorSpec, pinned: str | None, where: str) ->
 
 
 def _check_logits(spec: EvaluatorSpec, metrics: list[MetricSpec], where: str) -> None:
-    wanting = [metric.name for metric in metrics if metric.needs_logits]
+    wanting = [metric for metric in metrics if metric.needs_logits]
     if spec.logits is None and wanting:
         raise BenchmarkError(
-            f"{where}: {spec.name} has no class logits, which {', '.join(wanting)} need"
-            f"{'s' if len(wanting) == 1 else ''}; leave out the metric or name an evaluator that is a classifier"
+            f"{where}: {spec.name} has no class logits, without which there is no {_names(wanting)}; leave that out, "
+            "or name an evaluator that is a classifier"
         )
+    control = [metric for metric in wanting if metric.group == "control"]
+    if spec.rgb and control:
+        raise BenchmarkError(
+            f"{where}: the classes of {spec.name} are those of ImageNet, not of the data, so it cannot judge "
+            f"{_names(control)}; leave that out, or name an evaluator trained on the data"
+        )
+
+
+def _names(metrics: list[MetricSpec]) -> str:
+    return " or ".join(metric.name for metric in metrics)
 
 
 def _check_consistency(file: BenchmarkFile, dataset: DatasetSpec, source: str) -> None:

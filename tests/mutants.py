@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -339,7 +340,13 @@ class TrainsOnItsOwnDice(Honest):
         return super().train_step(batch, progress)
 
 
-@caught_by("global_settings_are_left_alone")
+@caught_by(
+    "global_settings_are_left_alone",
+    also={
+        "training_depends_on_the_core_seed_alone": "the second model is built, and so drawn, in another dtype",
+        "state_survives_the_disk": "the model that loads is built in another dtype than the one that saved",
+    },
+)
 class ChangesTheDefaultDtype(Honest):
     def train_step(self, batch: Batch, progress: float) -> Mapping[str, Tensor]:
         logs = super().train_step(batch, progress)
@@ -543,6 +550,14 @@ class LikelihoodDeafToLabels(Honest):
         return super().log_prob(x, torch.zeros(len(x), dtype=torch.int64))
 
 
+@caught_by("likelihood_passes_its_audit")
+class CountsInDecimals(Honest):
+    """Takes the logarithm to base 10, so that its numbers are too near 0."""
+
+    def log_prob(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        return super().log_prob(x, labels) / math.log(10)
+
+
 # ---- state
 
 
@@ -570,7 +585,13 @@ class LosesItsMomentum(Honest):
         return super().state_dict() | {"momentum": None}
 
 
-@caught_by("reading_the_state_changes_nothing")
+@caught_by(
+    "reading_the_state_changes_nothing",
+    also=dict.fromkeys(
+        ("sampling_leaves_the_state", "log_prob_leaves_the_state", "state_survives_the_disk"),
+        "it compares the state before and after, and reading it the first time changes it",
+    ),
+)
 class ReadingResetsTheMomentum(Honest):
     def state_dict(self) -> dict[str, Any]:
         state = super().state_dict()
@@ -631,7 +652,7 @@ class KeepsItsGraphs(Honest):
 @caught_by("python_memory_does_not_grow")
 class KeepsItsBatchesAsArrays(Honest):
     def train_step(self, batch: Batch, progress: float) -> Mapping[str, Tensor]:
-        self.__dict__.setdefault("batches", []).append(np.array(batch.x.double()))
+        self.__dict__.setdefault("batches", []).append(np.asarray(batch.x.tolist()))
         return super().train_step(batch, progress)
 
 

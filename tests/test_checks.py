@@ -1,268 +1,124 @@
-"""The conformance kit: every registered model passes, and for each check there is a broken model that it catches."""
+"""The conformance kit: every registered model passes, failures teach, and the process is left as it was."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import dataclasses
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from installing import ROOT
 from jobs import job_of
-from torch import Tensor
+from mutants import HONEST, MUTANTS, ChangesTheDefaultDtype, SeedsWhenBuilt, TakesMoreThreads, spec_of
 
-from genbench import Batch, DataSpec, ModelSpec
-from genbench.engine import rng
-from genbench.engine.checks import CHECKS, Result, run_checks
+from genbench import ModelSpec
+from genbench.engine import checks
+from genbench.engine.checks import RULES, Result, Rule, judge, process
 from genbench.engine.checks.subject import Subject
-from genbench.engine.contract import prepare_torch
-from genbench.plugins import Registry, discover
+from genbench.plugins import discover
+from genbench.testing import explanation
 
 REGISTRY = discover()
+RULE = {rule.name: rule for rule in RULES}
+AUDIT = "likelihood_passes_its_audit"
+DOCUMENT = ROOT / "docs" / "conformance.md"
 
 
-@pytest.fixture(autouse=True)
-def worker() -> Iterator[None]:
-    """Checks run in a worker's settings; put this process's back afterwards."""
-    threads = torch.get_num_threads()
-    with rng.preserved():
-        prepare_torch(1, "cpu")
-        yield
-    torch.set_deterministic_debug_mode("default")
-    torch.set_default_dtype(torch.float32)
-    torch.set_num_threads(threads)
-
-
-def check(model: str | ModelSpec, folder: Path, registry: Registry = REGISTRY) -> dict[str, Result]:
-    return {result.name: result for result in run_checks(Subject(job_of(registry, model, folder)))}
+def ask(model: str | ModelSpec, folder: Path, *names: str) -> dict[str, Result]:
+    """The results of the named checks; of all but the audit, which has tests of its own, if none is named."""
+    subject = Subject(job_of(REGISTRY, model, folder))
+    return {name: judge(subject, RULE[name])[0] for name in names or [name for name in RULE if name != AUDIT]}
 
 
 @pytest.mark.parametrize("model", sorted(REGISTRY.models))
 def test_every_registered_model_keeps_its_contract(model: str, tmp_path: Path) -> None:
-    results = check(model, tmp_path)
+    results = ask(model, tmp_path)
     assert {name: result.message for name, result in results.items() if result.verdict == "failed"} == {}
 
 
-@dataclass(frozen=True)
-class Config:
-    batch_size: int = 8
+@pytest.mark.parametrize("spec", HONEST, ids=lambda spec: spec.name)
+def test_the_honest_models_behind_the_mutants_pass_every_check(spec: ModelSpec, tmp_path: Path) -> None:
+    results = ask(spec, tmp_path)
+    assert {name: result.message for name, result in results.items() if result.verdict == "failed"} == {}
 
 
-class Honest:
-    """Independent pixels with learnt logits, class by class; conditional, so that every check applies."""
-
-    def __init__(self, config: Config, data: DataSpec, device: torch.device) -> None:
-        self.data = data
-        self.logits = torch.nn.Parameter(0.1 * torch.randn(data.classes or 1, data.dims, data.levels))
-        self.optimizer = torch.optim.SGD([self.logits], lr=50.0, momentum=0.9)
-        self.steps = 0
-
-    def train_step(self, batch: Batch, progress: float) -> Mapping[str, Tensor]:
-        self.steps += 1
-        loss = -self.given(batch.x, batch.labels).mean() + 0.01 * torch.randn(())
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        return {"loss": loss.detach()}
-
-    def given(self, x: Tensor, labels: Tensor | None) -> Tensor:
-        assert labels is not None
-        logs = self.logits.log_softmax(-1)[labels]  # [B, D, levels]
-        return logs.gather(-1, x.flatten(1).long()[..., None])[..., 0].sum(1)
-
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
-        assert labels is not None
-        drawn = torch.distributions.Categorical(logits=self.logits[labels]).sample()  # [n, D]
-        return drawn.to(torch.uint8).reshape(n, *self.data.shape)
-
-    def log_prob(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        return self.given(x, labels).detach()
-
-    def state_dict(self) -> dict[str, Any]:
-        momentum = self.optimizer.state[self.logits].get("momentum_buffer")
-        return {"logits": self.logits.detach(), "momentum": momentum, "steps": self.steps}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.logits.data.copy_(state["logits"])
-        if state["momentum"] is not None:
-            self.optimizer.state[self.logits]["momentum_buffer"] = state["momentum"].clone()
-        self.steps = state["steps"]
+def test_each_check_is_passed_by_an_honest_model_to_which_it_applies(tmp_path: Path) -> None:
+    passed = {AUDIT}  # by the honest models of its own tests
+    for spec in HONEST:
+        (tmp_path / spec.name).mkdir()
+        passed |= {name for name, result in ask(spec, tmp_path / spec.name).items() if result.verdict == "passed"}
+    assert passed == set(RULE)
 
 
-class Incomplete(Honest):
-    sample = None  # type: ignore[assignment]
+def test_there_are_at_least_25_checks_in_six_groups() -> None:
+    assert len(RULE) == len(RULES) >= 25
+    assert list(dict.fromkeys(rule.group for rule in RULES)) == list(checks.GROUPS)
+    assert set(checks.GROUPS) == {"construction", "training", "sampling", "likelihood", "state", "cost"}
 
 
-class Oversized(Honest):
-    def __init__(self, config: Config, data: DataSpec, device: torch.device) -> None:
-        super().__init__(config, data, device)
-        self.ballast = torch.nn.Parameter(torch.zeros(3_000_000))
+def test_whatever_blocks_or_precedes_a_check_is_itself_a_check() -> None:
+    sources = Path(checks.__file__).parent.glob("*.py")
+    owners = {name for path in sources for name in re.findall(r'owned_by\("(\w+)"\)', path.read_text())}
+    assert len(owners) >= 6
+    assert owners <= set(RULE)
+    assert {name for rule in RULES for name in rule.needs} <= set(RULE)
 
 
-class BuiltFromTheClock(Honest):
-    def __init__(self, config: Config, data: DataSpec, device: torch.device) -> None:
-        super().__init__(config, data, device)
-        self.logits.data += torch.from_numpy(np.random.default_rng().normal(size=self.logits.shape)).float()
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_a_check_states_its_promise_in_one_sentence(rule: Rule) -> None:
+    assert rule.promise.endswith(".")
+    assert rule.function.__doc__ is not None
+    assert len(rule.function.__doc__.strip().splitlines()) == 1
 
 
-class LogsItsGraph(Honest):
-    def train_step(self, batch: Batch, progress: float) -> Mapping[str, Tensor]:
-        super().train_step(batch, progress)
-        return {"loss": -self.given(batch.x, batch.labels).mean()}
+def test_a_failure_says_what_was_promised_measured_and_likely(tmp_path: Path) -> None:
+    (mutant,) = (mutant for mutant in MUTANTS if mutant.name == "SamplesFloats")
+    result = ask(mutant.spec, tmp_path, mutant.caught_by)[mutant.caught_by]
+    promised, measured, cause, read = explanation(dataclasses.asdict(result))
+    assert promised == "promised:     sample(n) gives uint8 [n, *shape] within the levels."
+    assert "must return uint8 in 0 .. 16, not torch.float32" in measured
+    assert cause.startswith("likely cause: ")
+    assert read == "read more:    python -m pydoc genbench.model.Model.sample"
 
 
-class LogsFloats(Honest):
-    def train_step(self, batch: Batch, progress: float) -> Mapping[str, Tensor]:
-        return {"loss": super().train_step(batch, progress)["loss"].item()}  # type: ignore[dict-item]
+def test_an_error_of_the_model_comes_with_its_line(tmp_path: Path) -> None:
+    (mutant,) = (mutant for mutant in MUTANTS if mutant.name == "ScheduleEndsTooEarly")
+    result = ask(mutant.spec, tmp_path, mutant.caught_by)[mutant.caught_by]
+    assert "IndexError: list index out of range" in result.measured
+    assert re.search(r"mutants\.py:\d+", result.cause)
 
 
-class Forgetful(Honest):
-    def state_dict(self) -> dict[str, Any]:
-        return {"data": self.data.dims}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        pass
-
-
-class WritesIntoItsBatch(Honest):
-    def train_step(self, batch: Batch, progress: float) -> Mapping[str, Tensor]:
-        logs = super().train_step(batch, progress)
-        batch.x.clamp_(max=3)
-        return logs
+def test_a_check_that_needs_what_fails_is_not_asked_and_says_so(tmp_path: Path) -> None:
+    (mutant,) = (mutant for mutant in MUTANTS if mutant.name == "SamplesFloats")
+    result = ask(mutant.spec, tmp_path, "labels_are_heard")["labels_are_heard"]
+    assert result.verdict == "skipped"
+    assert result.message == "not asked, since the check samples_have_the_promised_form fails"
 
 
-class ChangesTheDefaultDtype(Honest):
-    def train_step(self, batch: Batch, progress: float) -> Mapping[str, Tensor]:
-        logs = super().train_step(batch, progress)
+@pytest.fixture
+def unusual_settings() -> Iterator[None]:
+    with process.preserved():
         torch.set_default_dtype(torch.float64)
-        return logs
+        torch.set_num_threads(2)
+        torch.backends.cudnn.benchmark = True
+        torch.set_deterministic_debug_mode("warn")
+        yield
 
 
-class TrainsOnItsOwnDice(Honest):
-    def train_step(self, batch: Batch, progress: float) -> Mapping[str, Tensor]:
-        self.logits.data += torch.from_numpy(np.random.default_rng().normal(size=self.logits.shape)).float()
-        return super().train_step(batch, progress)
+@pytest.mark.parametrize("model", [ChangesTheDefaultDtype, TakesMoreThreads, SeedsWhenBuilt])
+@pytest.mark.usefixtures("unusual_settings")
+def test_whatever_a_model_does_the_process_is_put_back(model: type, tmp_path: Path) -> None:
+    subject = Subject(job_of(REGISTRY, spec_of(model), tmp_path))
+    torch.manual_seed(7)
+    before, draws = process.settings(), torch.get_rng_state()
+    for name in ("is_built_from_config_data_and_device", "global_settings_are_left_alone"):
+        judge(subject, RULE[name])
+        assert process.settings() == before
+        assert torch.equal(torch.get_rng_state(), draws)
 
 
-class SamplesFloats(Honest):
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
-        return super().sample(n, labels).float()
-
-
-class SamplesOneMore(Honest):
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
-        assert labels is not None
-        return super().sample(n + n % 2, torch.cat([labels, labels[: n % 2]]))
-
-
-class SamplesOnItsOwnDice(Honest):
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
-        dice = torch.Generator()
-        dice.seed()
-        noise = torch.randint(2, (n, *self.data.shape), generator=dice, dtype=torch.uint8)
-        return (super().sample(n, labels) + noise).clamp(max=self.data.levels - 1)
-
-
-class SamplesFromAFixedSeed(Honest):
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
-        torch.manual_seed(0)
-        return super().sample(n, labels)
-
-
-class SamplingCounts(Honest):
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
-        self.steps += 1
-        return super().sample(n, labels)
-
-
-class KeepsItsMeanToItself(Honest):
-    secret = 0
-
-    def train_step(self, batch: Batch, progress: float) -> Mapping[str, Tensor]:
-        self.secret = 16
-        return super().train_step(batch, progress)
-
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
-        return super().sample(n, labels).clamp(min=self.secret)
-
-
-class DeafToLabels(Honest):
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
-        return super().sample(n, torch.zeros(n, dtype=torch.int64))
-
-
-class GivesTheLossForTheLikelihood(Honest):
-    def log_prob(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        return -super().log_prob(x, labels)
-
-
-class DrawsForAnExactLikelihood(Honest):
-    def log_prob(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        return super().log_prob(x, labels) + 0.1 * torch.randn(len(x))
-
-
-class LeaksBetweenExamples(Honest):
-    def log_prob(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        found = super().log_prob(x, labels)
-        return found + 0.1 * (found.mean() - found)
-
-
-class SavesWhatCannotCross(Honest):
-    def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"optimizer": self.optimizer}
-
-
-class LosesItsMomentum(Honest):
-    def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"momentum": None}
-
-
-class LoadsHalf(Honest):
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        super().load_state_dict({**state, "steps": 0})
-
-
-MUTANTS: dict[type[Honest], str] = {
-    Incomplete: "has_every_method",
-    Oversized: "fits_the_parameter_budget",
-    BuiltFromTheClock: "is_built_the_same_twice",
-    LogsItsGraph: "training_logs_are_finite_scalars",
-    LogsFloats: "training_logs_are_finite_scalars",
-    Forgetful: "training_changes_the_state",
-    WritesIntoItsBatch: "batches_are_left_as_they_are",
-    ChangesTheDefaultDtype: "global_settings_are_left_alone",
-    TrainsOnItsOwnDice: "training_depends_on_the_core_seed_alone",
-    SamplesFloats: "samples_have_the_promised_form",
-    SamplesOneMore: "samples_have_the_promised_form",
-    SamplesOnItsOwnDice: "samples_repeat_from_their_stream",
-    SamplesFromAFixedSeed: "samples_differ_between_positions",
-    SamplingCounts: "sampling_leaves_the_state",
-    KeepsItsMeanToItself: "a_reloaded_model_samples_the_same",
-    DeafToLabels: "labels_are_heard",
-    GivesTheLossForTheLikelihood: "log_probs_are_finite_and_at_most_zero",
-    DrawsForAnExactLikelihood: "exact_log_probs_repeat",
-    LeaksBetweenExamples: "exact_log_probs_do_not_depend_on_the_batch",
-    SavesWhatCannotCross: "state_survives_the_disk",
-    LoadsHalf: "state_survives_the_disk",
-    LosesItsMomentum: "resumed_training_equals_uninterrupted",
-}
-
-
-def spec_of(model: type[Honest]) -> ModelSpec:
-    return ModelSpec("mutant", model, Config, "for tests", likelihood="exact", conditional=True)
-
-
-def test_the_honest_model_behind_the_mutants_passes_every_check(tmp_path: Path) -> None:
-    verdicts = {name: result.verdict for name, result in check(spec_of(Honest), tmp_path).items()}
-    assert set(verdicts.values()) == {"passed"}, verdicts
-
-
-@pytest.mark.parametrize(("mutant", "caught_by"), MUTANTS.items(), ids=lambda value: getattr(value, "__name__", value))
-def test_each_mutant_is_caught_by_its_check(mutant: type[Honest], caught_by: str, tmp_path: Path) -> None:
-    result = check(spec_of(mutant), tmp_path)[caught_by]
-    assert result.verdict == "failed"
-    assert result.message
-
-
-def test_every_check_has_a_mutant() -> None:
-    assert set(MUTANTS.values()) == {function.__name__.removeprefix("check_") for function in CHECKS}
+def test_every_check_is_documented_with_its_promise_and_its_mutants() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \|$", DOCUMENT.read_text(), re.MULTILINE)
+    documented = {name: (promise, set(re.findall(r"`(\w+)`", mutants))) for name, promise, mutants in rows}
+    caught = {rule.name: {mutant.name for mutant in MUTANTS if mutant.caught_by == rule.name} for rule in RULES}
+    assert documented == {rule.name: (rule.promise, caught[rule.name]) for rule in RULES}

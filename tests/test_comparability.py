@@ -13,7 +13,8 @@ import pytest
 from genbench.comparability import comparable_scores, why_different, why_foreign, why_not_demanded
 from genbench.leaderboard import Leaderboard, Row, build
 from genbench.record import BenchmarkId, Record
-from genbench.store import Loaded, Unreadable
+from genbench.report import site, text
+from genbench.store import Loaded, Store, Unreadable
 
 GROUPS = {metric.name: metric.group for metric in factories.METRICS}
 
@@ -226,3 +227,22 @@ def test_scores_of_different_kinds_do_not_vote_against_each_other() -> None:
     scores, notes = comparable_scores(factories.benchmark(), records, GROUPS, lambda record: False)
     assert notes == []
     assert all("bits_per_dim" in found for found in scores.values())
+
+
+@pytest.mark.parametrize("of", [replace(factories.benchmark(), dev=True), more_budget()], ids=["dev", "budget"])
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_dev_or_budget_record_laid_into_the_benchmarks_folder_enters_neither_table_nor_page(
+    tmp_path: Path, of: Any, edited: bool
+) -> None:
+    store = Store(tmp_path / "results")
+    for record in cell():
+        factories.commit(store, record)
+    smuggled = factories.record("smuggled", of=of, fid=0.01)
+    factories.commit(store, passed_off(smuggled) if edited else smuggled, folder="tiny")
+    board = build(factories.benchmark(), factories.METRICS, store.load("tiny"))
+    site.write(board, store, tmp_path / "site")
+    page = (tmp_path / "site" / "index.html").read_text()
+    assert [entry.model for entry in board.rows] == ["toy"]
+    assert [entry["model"] for entry in text.document(board)["rows"]] == ["toy"]
+    assert "Left out: tiny/smuggled/seed-0" in page
+    assert page.count("smuggled") == 1

@@ -31,7 +31,7 @@ EVALUATORS = {
     for n, entry in REGISTRY.evaluators.items()
     if entry.plugin.distribution == "genbench" and entry.spec.weights
 }
-"""Those whose weights ship; for the others see test_inception.py."""
+"""Those whose weights ship; for the others see test_weights.py and test_inception.py."""
 each_evaluator = pytest.mark.parametrize("spec", EVALUATORS.values(), ids=EVALUATORS.keys())
 DIGITS = REGISTRY.datasets["digits"].spec
 DIGITS_CNN = EVALUATORS["digits-cnn-v1"]

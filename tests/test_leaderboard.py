@@ -180,12 +180,11 @@ def test_anchors_have_no_rank_and_change_none() -> None:
 
 
 def test_anchors_are_not_in_the_family_of_tests() -> None:
-    # At 0.05 < 6 p the pair would not be told apart among four rows.
-    pair = spread("a", 1.0) + spread("b", 1.065)
+    pair = spread("a", 1.0) + spread("b", 1.06)
     assert ranks_of(table(pair)) == {"a": 1, "b": 2}
-    others = spread("x", 50.0) + spread("y", 60.0)
-    assert ranks_of(table(pair + others, {"x", "y"}))["b"] == 2
-    assert ranks_of(table(pair + others))["b"] == 1
+    alike = spread("x", 50.0) + spread("y", 50.1) + spread("z", 50.2)
+    assert ranks_of(table(pair + alike, {"x", "y", "z"}))["b"] == 2
+    assert ranks_of(table(pair + alike))["b"] == 1  # with their three pairs in the family
 
 
 def test_a_row_with_a_failed_seed_has_no_rank_and_the_others_keep_theirs() -> None:

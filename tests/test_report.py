@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,13 @@ import factories
 import pytest
 from rich.console import Console
 
+import genbench.plugins
+from genbench import cli
 from genbench.errors import GenbenchError
 from genbench.leaderboard import Leaderboard, build
 from genbench.record import Record
 from genbench.report import site, text
 from genbench.report.numbers import cost, significant
-from genbench.report.run import print_record
 from genbench.report.terminal import print_leaderboard
 from genbench.store import Loaded, Store
 
@@ -65,8 +68,8 @@ def test_the_terminal_table_fits_and_no_number_is_cut(board: Leaderboard, width:
 
 
 def test_cost_columns_go_last_first_and_it_is_said(board: Leaderboard) -> None:
-    assert "Not shown" not in printed(board, 220)
-    hidden = [re.search(r"Not shown for want of width: (.*?)\. All", " ".join(printed(board, width).split()))
+    assert "Not shown" not in printed(board, 240)
+    hidden = [re.search(r"Not shown for want of width: (.*?)\. --columns", " ".join(printed(board, width).split()))
               for width in (120, 110, 80)]  # fmt: skip
     names = [match.group(1).split(", ") if match else [] for match in hidden]
     assert names[0][-1] == "Peak MiB"
@@ -281,18 +284,56 @@ def test_what_to_type_to_reproduce_is_quoted_for_a_shell(store: Store, tmp_path:
     assert "genbench run train-copy toy '<b>x</b>' -b tiny" in page.text
 
 
-def shown(record: Record) -> str:
-    console = Console(width=100, file=io.StringIO(), markup=False, highlight=False)
-    print_record(record, console)
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
+def test_a_dev_or_budget_table_says_that_it_is_no_leaderboard() -> None:
+    for of in (replace(factories.benchmark(), dev=True), factories.benchmark().with_budget({"images": 9})):
+        board = build(of, factories.METRICS, Loaded([factories.record(of=of)], []))
+        assert "not a leaderboard" in text.markdown(board)
 
 
-def test_a_record_is_shown_with_scores_costs_and_where_it_ran() -> None:
-    output = shown(factories.record(kind="iwae"))
-    for part in ("tiny/toy/seed-0", "<= 2.0000", "992 of 1,000", "0.95 TFLOP of 1 TFLOP", "300 MiB", "A CPU", "0.010"):
-        assert part in output
+def test_a_table_that_is_no_leaderboard_is_not_published(store: Store, tmp_path: Path) -> None:
+    dev = replace(factories.benchmark(), dev=True)
+    board = build(dev, factories.METRICS, Loaded([factories.record(of=dev)], []))
+    with pytest.raises(GenbenchError, match="never published"):
+        site.write(board, store, tmp_path / "site")
+    assert not (tmp_path / "site").exists()
 
 
-def test_a_failed_record_is_shown_with_its_reason() -> None:
-    assert "diverged: nan at step 3" in shown(factories.record(status="diverged", reason="nan at step 3"))
+@pytest.fixture
+def run(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """``genbench table`` on ``store``: status, stdout, stderr."""
+    path = tmp_path / "tiny.toml"
+    path.write_text(factories.toml(factories.DEFINITION))
+    registry = factories.registry(path)
+    monkeypatch.setattr(genbench.plugins, "discover", lambda found=None: registry)
+
+    def call(*args: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = cli.main(["table", "-b", "tiny", "--results", str(store.root), *args])
+        output = capsys.readouterr()
+        return status, output.out, output.err
+
+    return call
+
+
+@pytest.mark.parametrize("format_", ["rich", "md", "latex"])
+def test_the_columns_of_a_table_can_be_chosen(run: Callable[..., tuple[int, str, str]], format_: str) -> None:
+    status, out, err = run("--format", format_, "--columns", "is,parameters")
+    assert (status, err) == (0, "")
+    head = out.partition("5/5")[0] if format_ == "rich" else next(x for x in out.splitlines() if "Model" in x)
+    assert re.search(r"IS.*Param", head, re.DOTALL)
+    assert not re.search("FID|KID|Train", head)
+
+
+@pytest.mark.parametrize("format_", ["csv", "json"])
+def test_formats_for_programs_always_have_all_columns(run: Callable[..., tuple[int, str, str]], format_: str) -> None:
+    status, out, err = run("--format", format_, "--columns", "is")
+    assert (status, out) == (2, "")
+    assert f"{format_} always has all columns" in err
+
+
+def test_a_column_that_is_not_there_is_answered_with_the_nearest(run: Callable[..., tuple[int, str, str]]) -> None:
+    status, _, err = run("--columns", "fid,bits_per_dimm")
+    assert status == 2
+    assert "did you mean 'bits_per_dim'?" in err

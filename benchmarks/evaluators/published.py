@@ -10,7 +10,7 @@ from genbench import EvaluatorSpec
 
 MODULE = "genbench_benchmarks.evaluators.published_extractors"
 BATCH = 8
-"""Images a pass, which decides the last bits: few, since the last pass is filled up, and larger ones are no faster on CPUs."""
+"""Images a pass, which decides the last bits; few, as the last pass is filled up, and on a CPU more are no faster."""
 
 INCEPTION = EvaluatorSpec(
     name="inception-v3-compat",

@@ -32,7 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("genbench.cli.run", "Train models under equal budgets and score them."),
     "table": ("genbench.cli.table", "Show the leaderboard of a benchmark."),
     "compare": ("genbench.cli.compare", "Compare two models, metric by metric."),
-    "list": ("genbench.cli.list_", "List installed models, benchmarks, data sets, metrics and plugins."),
+    "list": ("genbench.cli.list_", "List models, benchmarks, data sets, evaluators, metrics, plugins."),
     "show": ("genbench.cli.show", "Show all that is known of one run."),
     "sample": ("genbench.cli.sample", "Draw samples from a trained model."),
     "score": ("genbench.cli.score", "Score samples made by anything against a benchmark."),

@@ -86,9 +86,8 @@ def command(
             raise GenbenchError.unknown(f"score of {chosen.name}", metric, known)
     if a == b and results_b is None:
         raise click.UsageError(f"A and B are both {a!r}; name two models, or a second folder with --results-b")
-    in_two = results_b is not None
-    left = _side(Store(results), chosen, a, f"{a} ({results})" if in_two else a)
-    right = _side(Store(results_b or results), chosen, b, f"{b} ({results_b})" if in_two else b)
+    left = _side(Store(results), chosen, a, results_b is not None)
+    right = _side(Store(results_b or results), chosen, b, results_b is not None)
     comparison = compare(chosen, specs, left, right, plugins, metrics)
     if not comparison.metrics:
         reasons = [f"  {entry.title}: {entry.reason}" for entry in comparison.refused]
@@ -105,7 +104,7 @@ def command(
     print_comparison(comparison, console())
 
 
-def _side(store: Store, benchmark: Benchmark, model: str, name: str) -> Side:
+def _side(store: Store, benchmark: Benchmark, model: str, with_folder: bool) -> Side:
     """The records of a model, by the name that a person gives, options in any order.
 
     Raises:
@@ -123,6 +122,7 @@ def _side(store: Store, benchmark: Benchmark, model: str, name: str) -> Side:
     wanted = model if model in known else model_string(*parse_model(model))
     if wanted not in known:
         raise GenbenchError.unknown(f"model (in {store.root / benchmark.folder})", model, known)
+    name = f"{wanted} ({store.root})" if with_folder else wanted
     side = side_of(benchmark, loaded, wanted, name)
     if not side.good:
         reasons = [f"  {entry.run}: {entry.reason}" for entry in side.left_out]

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from genbench.cli.options import json_option, print_json, results_option
+from genbench.cli.options import json_option, print_json, results_option, weights_option
 from genbench.errors import GenbenchError
+from genbench.rungs import DRAWS
 
 if TYPE_CHECKING:
     from genbench.plugins import Registry
@@ -47,17 +48,54 @@ class Finding:
 
 @click.command("doctor")
 @results_option
+@click.option(
+    "--calibrate",
+    metavar="BENCHMARK",
+    help="Instead, hold the metrics of a benchmark to what they declare: make sample sets of real data and of "
+    "corrupted ones, and see which each metric tells apart. Takes minutes.",
+)
+@click.option(
+    "--draws",
+    type=click.IntRange(2),
+    default=DRAWS,
+    show_default=True,
+    help="With --calibrate: sample sets of each kind.",
+)
+@click.option(
+    "--alarms",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="With --calibrate: further random halves of the held-out data, to see how often honest data are flagged as "
+    "copies.",
+)
+@weights_option
+@click.option("--markdown", "as_markdown", is_flag=True, help="With --calibrate: print Markdown.")
 @json_option
-def command(results: Path, as_json: bool) -> int:
+def command(
+    results: Path,
+    calibrate: str | None,
+    draws: int,
+    alarms: int,
+    weights: tuple[Path, ...],
+    as_markdown: bool,
+    as_json: bool,
+) -> int:
     """Show the environment, the devices and the plugins, and say what is wrong and what to do about it.
 
-    Nothing is changed. The exit status is 3 if something is wrong, else 0.
+    Nothing is changed. The exit status is 3 if something is wrong, or if a metric's declaration does not hold, else 0.
 
     \b
     Examples:
       genbench doctor
       genbench doctor --json | jq '.[] | select(.state == "wrong")'
+      genbench doctor --calibrate digits
     """
+    if calibrate is not None:
+        from genbench.cli.calibrate import calibrate_benchmark
+
+        return calibrate_benchmark(calibrate, draws, alarms, weights, as_markdown, as_json)
     findings = list(examine(results))
     if as_json:
         print_json([asdict(finding) for finding in findings])
@@ -84,6 +122,7 @@ def examine(results: Path) -> Iterator[Finding]:
     registry = discover()
     yield from _plugins(registry)
     yield from _benchmarks(registry)
+    yield from _weights_that_do_not_ship(registry)
     yield from _caches(registry)
     yield _results(results)
 
@@ -163,6 +202,8 @@ def _benchmarks(registry: Registry) -> Iterator[Finding]:
     yield Finding("benchmarks", ", ".join(good) or "none installed", "ok" if good else "wrong")
     for name, entry in sorted(registry.evaluators.items()):
         weights = Path(entry.spec.weights)
+        if not entry.spec.weights:
+            continue
         if not weights.is_file():
             yield Finding("evaluators", f"{name}: its weights {weights} are missing", "wrong",
                           f"install {entry.plugin.distribution} again")  # fmt: skip
@@ -171,6 +212,19 @@ def _benchmarks(registry: Registry) -> Iterator[Finding]:
                           f"install {entry.plugin.distribution} again")  # fmt: skip
         else:
             yield Finding("evaluators", f"{name}: weights {entry.spec.sha256[:16]}")
+
+
+def _weights_that_do_not_ship(registry: Registry) -> Iterator[Finding]:
+    """No fault where they are missing: they are looked for when a benchmark needs them."""
+    from genbench import paths
+
+    specs = [entry.spec for _, entry in sorted(registry.evaluators.items()) if not entry.spec.weights]
+    there = [spec.name for spec in specs if (paths.weights_cache() / spec.file).is_file()]
+    if specs:
+        listed = ", ".join(there) or "none"
+        yield Finding(
+            "evaluators", f"{len(specs)} whose weights do not ship and are found when needed; in the cache: {listed}"
+        )
 
 
 def _caches(registry: Registry) -> Iterator[Finding]:

@@ -8,14 +8,14 @@ import sys
 import click
 
 
-@click.command("fidelity", context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.command("fidelity", context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def command(arguments: tuple[str, ...]) -> int:
     """Call torch-fidelity's `fidelity` with ARGUMENTS, after registering every installed evaluator with it.
 
     So `--feature-extractor digits-cnn-v1` works there, with the weights that are declared here. Its own extractors
-    and options are what they are without genbench; `genbench fidelity --help` shows them. Folders of PNGs hold the
-    levels of the data themselves.
+    and options are what they are without genbench; `genbench fidelity -- --help` shows them. Folders of PNGs hold
+    the levels of the data themselves.
 
     \b
     Examples:

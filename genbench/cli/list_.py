@@ -179,7 +179,13 @@ PRINTED: dict[str, tuple[list[str], Callable[[dict[str, Any]], list[str]]]] = {
     ),
     "evaluators": (
         ["Evaluator", "Shape", "Levels", "Features", "Summary"],
-        lambda entry: [entry["name"], _data(entry), str(entry["levels"]), str(entry["dims"]), entry["summary"]],
+        lambda entry: [
+            entry["name"],
+            "any image" if entry["rgb"] else _data(entry),
+            "any" if entry["rgb"] else str(entry["levels"]),
+            str(entry["dims"]),
+            entry["summary"],
+        ],
     ),
     "metrics": (
         ["Metric", "Title", "Better", "Unit", "Summary"],

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from genbench.cli.options import json_option, print_json, results_option
+from genbench.cli.options import json_option, load_registry, print_json, results_option
 from genbench.errors import NothingSelected, StoreError
+
+if TYPE_CHECKING:
+    from genbench.record import Record
 
 
 @click.command("show")
@@ -16,7 +20,8 @@ from genbench.errors import NothingSelected, StoreError
 @results_option
 @json_option
 def command(run: str, results: Path, as_json: bool) -> None:
-    """Show all that is known of one RUN: scores, milestones, what was spent and where it ran.
+    """Show all that is known of one RUN: scores, milestones, what was spent and where it ran, and the verdict of its
+    likelihood audit; then what all seeds of its model say together.
 
     RUN is written BENCHMARK/MODEL/seed-SEED, or is the path of the run's folder. Failed runs are shown with
     their reason; the log beside the record has more.
@@ -42,7 +47,26 @@ def command(run: str, results: Path, as_json: bool) -> None:
         print_json({"folder": str(folder), **asdict(record)})
         return
     from genbench.report.console import console
-    from genbench.report.run import print_record
+    from genbench.report.run import print_record, print_seeds
 
     print_record(record, console())
+    metrics = load_registry().metrics
+    log_scales = {name: entry.spec.log_scale for name, entry in metrics.items()}
+    print_seeds(siblings(folder, record), log_scales, console())
     click.echo(f"\nFolder: {folder}")
+
+
+def siblings(folder: Path, record: Record) -> list[Record]:
+    """The readable records of all seeds of a run's model under the same definition, the run's own among them."""
+    from genbench.record import RecordError
+    from genbench.store import RECORD, read_record
+
+    found = []
+    for path in folder.parent.glob(f"seed-*/{RECORD}"):
+        try:
+            other = read_record(path)
+        except (RecordError, OSError):
+            continue  # `genbench table` tells of it
+        if (other.benchmark, other.model.name) == (record.benchmark, record.model.name):
+            found.append(other)
+    return sorted(found, key=lambda entry: entry.seed)

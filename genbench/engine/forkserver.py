@@ -29,7 +29,14 @@ from typing import Any
 from genbench.job import job_adapter
 
 PRELOAD = ("torch", "genbench.engine.worker", "genbench.engine.train", "genbench.engine.evaluate")
-PRELOAD_TO_SCORE = ("genbench.engine.score", "torch_fidelity.feature_extractor_base", "PIL.PngImagePlugin")
+PRELOAD_TO_SCORE = (
+    "genbench.engine.score",
+    "genbench.engine.audit",
+    "torch_fidelity.feature_extractor_base",
+    "PIL.PngImagePlugin",
+    "scipy.stats",
+    "sklearn.cluster",
+)
 """Imported too where runs will be scored: torch-fidelity brings torchvision, and that the compiler."""
 PR_SET_PDEATHSIG = 1
 

@@ -92,3 +92,12 @@ def check(job: str) -> list[dict[str, Any]]:
     read = read_job(Path(job))
     prepare_torch(read.budget.threads, read.budget.device)
     return [asdict(result) for result in run_checks(Subject(read))]
+
+
+def calibrate(job: str, draws: int, alarms: int) -> dict[str, Any]:
+    """Climb the calibration ladder of a job's benchmark; see :func:`genbench.engine.calibration.ladder.climb`."""
+    from genbench.engine.calibration import climb
+
+    read = read_job(Path(job))
+    prepare_torch(read.budget.threads, read.budget.device)
+    return climb(read, draws, alarms)

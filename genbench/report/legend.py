@@ -81,12 +81,14 @@ def variance(board: Leaderboard) -> list[str]:
     parts = []
     for column in board.columns:
         components = [row.scores[column.key].components for row in board.rows if column.key in row.scores]
-        both = [(c.training, c.sampling) for c in components if c.training is not None and c.sampling is not None]
-        if not both:
-            continue
-        logs = column.log_scale and all(c.log_scale for c in components)
-        training, sampling = (statistics.median(part) for part in zip(*both, strict=True))
-        parts.append(f"{column.title} {deviation(training, logs)} and {deviation(sampling, logs)}")
+        # A row with a value of zero or less is not on the column's log scale and has no part in its median.
+        alike = [found for found in components if found.log_scale == column.log_scale]
+        both = [(c.training, c.sampling) for c in alike if c.training is not None and c.sampling is not None]
+        if both:
+            training, sampling = (
+                deviation(statistics.median(part), column.log_scale) for part in zip(*both, strict=True)
+            )
+            parts.append(f"{column.title} {training} and {sampling}")
     if not parts:
         return []
     return [

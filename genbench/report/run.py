@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -9,9 +10,10 @@ from rich.text import Text
 
 from genbench.record import Audit, Record, Score
 from genbench.report.console import plain, table_of
+from genbench.report.legend import deviation
 from genbench.report.numbers import ARROWS, cost, significant
 from genbench.rows import FLAGGED, MARKS, UNAUDITED
-from genbench.statistics import variance_components
+from genbench.statistics import mean_interval, variance_components
 
 UNITS = {"seconds": "s", "memory": "bytes", "peak_memory": "bytes", "device_memory": "bytes", "train_seconds": "s",
          "sample_seconds": "s", "cpu_seconds": "s", "grace": "s"}  # fmt: skip
@@ -68,6 +70,39 @@ def print_record(record: Record, console: Console) -> None:
         "attempts": str(len(record.attempts)),
     }
     _section(console, "Run", when)
+
+
+def print_seeds(records: Sequence[Record], log_scales: Mapping[str, bool], console: Console) -> None:
+    """Print what the seeds of one model say together, training variance apart from sampling variance.
+
+    Args:
+        records: of one model on one benchmark, one a seed, in any state.
+        log_scales: score to whether its statistics are taken of logarithms; plain where nothing is said.
+    """
+    good = [record for record in records if record.status == "ok"]
+    names = dict.fromkeys(name for record in good for name in record.scores if name not in _withheld(record))
+    rows = []
+    for name in names:
+        scores = [record.scores[name] for record in good if name in record.scores]
+        log_scale = log_scales.get(name.partition("@")[0], False)
+        found = mean_interval([score.value for score in scores], log_scale)
+        parts = variance_components([[score.value, *score.repeats] for score in scores], log_scale)
+        complete = len(scores) == len(records) and found.low is not None and found.high is not None
+        low, high = (significant(end, 4) if complete and end is not None else "" for end in (found.low, found.high))
+        interval = f"[{low}, {high}]" if complete else "-"
+        mean = MARKS.get(scores[0].kind, "") + significant(found.mean, 4)
+        rows.append([name, mean, interval, _deviation(parts.training, parts.log_scale),
+                     _deviation(parts.sampling, parts.log_scale), ""])  # fmt: skip
+    if not rows:
+        return
+    _heading(console, "Over the model's seeds")
+    console.print(table_of(rows, ["Score", "Mean", "95 % interval", "Training deviation", "Sampling deviation", ""]))
+    explanation = "that of sampling is taken out of that of training; neither can be had without repeated sample sets."
+    console.print(plain(f"{len(good)} of {len(records)} seeds are ok. Of the deviations, {explanation}", "dim"))
+
+
+def _deviation(value: float | None, log_scale: bool) -> str:
+    return "-" if value is None else deviation(value, log_scale)
 
 
 def _score(name: str, score: Score, record: Record) -> list[str]:

@@ -59,9 +59,13 @@ def write(board: Leaderboard, store: Store, target: Path) -> list[str]:
         What could not be shown, one line each.
 
     Raises:
-        GenbenchError: if the folder holds something else.
+        GenbenchError: if the folder holds something else, or the board is of ``--dev`` or ``--budget`` runs.
         StoreError: if it cannot be written.
     """
+    if not board.official:
+        raise GenbenchError(
+            f"{board.benchmark.folder} is no leaderboard: runs of --dev and --budget are never published"
+        )
     if target.is_dir() and any(target.iterdir()) and not (target / MARKER).is_file():
         raise GenbenchError(
             f"{target} is not empty and was not written by `genbench publish`; name another folder, or empty it"

@@ -42,7 +42,7 @@ def register_models() -> list[ModelSpec]:
     return [
         ModelSpec(
             name=f"zoo-{fault}",
-            factory="genbench_zoo_model:Zoo",
+            factory=f"genbench_zoo_model:{'Flatterer' if fault == 'flatters' else 'Zoo'}",
             config=Config,
             summary=f"its fault: {fault}",
             defaults=lambda data, fault=fault: {"fault": fault},

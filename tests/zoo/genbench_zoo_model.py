@@ -58,10 +58,6 @@ class Zoo:
                 samples = samples[1:]
         return samples.to(torch.uint8)
 
-    def log_prob(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """A deliberate fault: the mean over dimensions, where the sum is asked for."""
-        return torch.distributions.Normal(self.mean, 4.0).log_prob(x.flatten(1).float()).mean(1).detach()
-
     def state_dict(self) -> dict:
         state = {"mean": self.mean, "steps": self.steps}
         return state | {"device": object()} if self.config.fault == "bad-state" else state
@@ -70,3 +66,10 @@ class Zoo:
         with torch.no_grad():
             self.mean.copy_(state["mean"])
         self.steps = state["steps"]
+
+
+class Flatterer(Zoo):
+    """A deliberate fault in its likelihood: the mean over dimensions, where the sum is asked for."""
+
+    def log_prob(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        return torch.distributions.Normal(self.mean, 4.0).log_prob(x.flatten(1).float()).mean(1).detach()

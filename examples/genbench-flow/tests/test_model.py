@@ -1,4 +1,4 @@
-"""What ``realnvp`` promises, beyond the contract that ``genbench check realnvp`` tests."""
+"""What ``realnvp`` promises: the contract of genbench, and what is true of this model and no other."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from genbench import Batch, DataSpec
+from genbench.testing import parametrize_with_checks
 from genbench_flow import RealNVPConfig, needs_even_images, register_models
 from genbench_flow.model import RealNVP
 
@@ -30,6 +31,11 @@ def trained(data: DataSpec, steps: int) -> RealNVP:
     for step in range(steps):
         model.train_step(Batch(equal_pairs(SMALL.batch_size, data.levels), None), step / steps)
     return model
+
+
+@parametrize_with_checks(*register_models())
+def test_the_model_keeps_the_contract(check):
+    check()
 
 
 @pytest.fixture(scope="module")

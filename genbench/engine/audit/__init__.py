@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from genbench.audit_key import AUDIT_VERSION, key_of, seed_of, small_spaces
@@ -36,23 +37,23 @@ def audit(job: Job) -> dict[str, Any]:
     prepare_torch(job.budget.threads, job.budget.device)
     key = key_of(job)
     with rng.preserved():
-        return asdict(audit_with(job, key, seed_of(key)))
+        return asdict(audit_with(Subject(job, seed_of(key)), key))
 
 
-def audit_with(job: Job, key: str, seed: int) -> Audit:
-    """The audit with a seed of its own: the benchmark's verdicts have that of their key."""
-    subject = Subject(job, seed)
+def audit_with(subject: Subject, key: str) -> Audit:
+    """The audit of a subject, which may have another seed than the key's."""
+    data, conditional = subject.data, subject.job.conditional
     if subject.kind == "estimate":
         return _audit_estimate(subject, key)
     findings: list[AuditFinding] = []
     flatteries: list[float] = []
-    for source in (narrow_source(job.data, by_class=job.conditional), uniform_source(job.data)):
+    for source in (narrow_source(data, by_class=conditional), uniform_source(data)):
         tested, flattery = _test_on(subject, source, with_form=not findings)
         findings += tested
         flatteries += flattery
     findings.append(guarded("slice", lambda: mass.one_pixel(subject)))
-    findings += _sums(subject, getattr(job, "audit_spaces", None))
-    return _verdict(key, findings, min(flatteries, default=None), job.data)
+    findings += _sums(subject, getattr(subject.job, "audit_spaces", None))
+    return _verdict(key, findings, min(flatteries, default=None), data)
 
 
 def _test_on(subject: Subject, source: Source, with_form: bool) -> tuple[list[AuditFinding], list[float]]:
@@ -80,7 +81,7 @@ def _sums(subject: Subject, spaces: list[DataSpec] | None) -> list[AuditFinding]
     if spaces is not None and not spaces:
         return [skipped("sum over a small space", "the model's spec supports none that is small enough")]
     spaces = small_spaces(subject.data) if spaces is None else spaces
-    return [guarded(mass.name_of(space), lambda space=space: mass.whole_space(subject, space)) for space in spaces]
+    return [guarded(mass.name_of(space), partial(mass.whole_space, subject, space)) for space in spaces]
 
 
 def _audit_estimate(subject: Subject, key: str) -> Audit:

@@ -11,7 +11,7 @@ import numpy as np
 from genbench.engine.audit.finding import STANDARD_ERRORS, Unfit, failed, passed
 from genbench.engine.audit.subject import EXAMPLES, Subject
 from genbench.engine.audit.synthetic import class_prior, hidden_source, narrow_source
-from genbench.errors import Diverged
+from genbench.errors import Diverged, InvalidOutput
 from genbench.model import Model
 from genbench.record import AuditFinding
 from genbench.specs import DataSpec, LikelihoodKind
@@ -81,17 +81,20 @@ def whole_space(subject: Subject, space: DataSpec) -> AuditFinding:
     """Train a little on a space of a few examples, and sum over all of them.
 
     Raises:
-        Unfit: if the model can't be built or trained at that size.
+        Unfit: if the model can't be built, trained or scored at that size.
+        InvalidOutput: if it can, and ``log_prob`` gives anything but finite nats.
     """
     name = name_of(space)
     source = narrow_source(space, by_class=True) if subject.job.conditional else hidden_source(space)
     x, labels = source.draw(EXAMPLES, subject.generator("tiny"))
+    everything = np.array(list(itertools.product(range(space.levels), repeat=space.dims)), dtype=np.uint8)
     try:
         model = subject.fit(x, labels, space, steps=SPACE_STEPS)
+        mass = mass_of(subject, model, everything.reshape(-1, *space.shape), source.label_prior)
+    except InvalidOutput:
+        raise
     except Exception as error:
         raise Unfit(f"can't be used on {_described(space)}: {_first_line(error)}") from error
-    everything = np.array(list(itertools.product(range(space.levels), repeat=space.dims)), dtype=np.uint8)
-    mass = mass_of(subject, model, everything.reshape(-1, *space.shape), source.label_prior)
     found = f"over all {len(everything)} examples of {_described(space)} the probabilities sum to {mass.total:.6g}"
     if mass.total > mass.limit:
         return failed(name, f"{found}, which is more than 1 (limit {mass.limit:.6g})", mass.total, mass.limit)

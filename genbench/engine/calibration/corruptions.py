@@ -87,7 +87,10 @@ def _shift(source: Source, rng: np.random.Generator) -> Examples:
     moves = np.array([(-1, 0), (1, 0), (0, -1), (0, 1)])[rng.integers(4, size=len(x))]
     steps = [max(1, round(SHIFT * size)) for size in x.shape[2:]]
     moved = np.stack(
-        [ndimage.shift(image, (0, *(move * steps)), order=0, mode="nearest") for image, move in zip(x, moves, strict=True)]
+        [
+            ndimage.shift(image, (0, *(move * steps)), order=0, mode="nearest")
+            for image, move in zip(x, moves, strict=True)
+        ]
     )
     return moved, labels
 
@@ -106,7 +109,9 @@ def _classes_unbalanced(source: Source, rng: np.random.Generator) -> Examples:
     wanted = np.floor(source.n * weights / weights.sum()).astype(int)
     wanted[-1] += source.n - wanted.sum()
     groups = [np.flatnonzero(labels == label) for label in present]
-    chosen = [rng.choice(group, min(count, len(group)), replace=False) for group, count in zip(groups, wanted, strict=True)]
+    chosen = [
+        rng.choice(group, min(count, len(group)), replace=False) for group, count in zip(groups, wanted, strict=True)
+    ]
     return source.at(np.concatenate(chosen))
 
 

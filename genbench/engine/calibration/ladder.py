@@ -6,11 +6,11 @@ import dataclasses
 import functools
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genbench.engine.bench import bench_of
 from genbench.engine.calibration.corruptions import NEAR, REPLAYED, Corruption, Source, corruptions, noisy, replayed
@@ -21,10 +21,12 @@ from genbench.engine.scoring import Bench, look_at, score
 from genbench.engine.scoring.reference import Reference, reference_from
 from genbench.errors import DataError
 from genbench.job import Job
-from genbench.rungs import RUNGS
+from genbench.rungs import ANY, HALVES, RUNGS
 from genbench.specs import MetricSpec
 
 STAGE = "calibrate"
+NULL = "null_"
+"""Begins the details that hold a percentile of a null distribution."""
 FEWEST = 40
 """Examples in a set; below, an evaluator's features have hardly a covariance."""
 
@@ -35,16 +37,19 @@ class Measured:
 
     Attributes:
         values: by metric (``fid@<evaluator>`` for the second evaluator's) and rung, one a draw.
-        flags: by metric and rung, in how many draws the score came with a warning.
+        flags: by metric and rung, in how many draws the score came with a warning; under :data:`~genbench.rungs.ANY`,
+            in how many one copying metric or more had one.
+        nulls: by metric that flags copies, percentiles of its null distribution, one a draw and rung.
         problems: by metric, why it has no values, or fewer: third parties' metrics may raise anything.
     """
 
     values: dict[str, dict[str, list[float]]]
     flags: dict[str, dict[str, int]]
+    nulls: dict[str, dict[str, list[float]]]
     problems: dict[str, str]
 
 
-def climb(job: Job, draws: int) -> dict[str, Any]:
+def climb(job: Job, draws: int, alarms: int = 0, only_halves: bool = False) -> dict[str, Any]:
     """Score ``draws`` independent sample sets of every rung that the data allow.
 
     Sets of the rungs in :data:`genbench.rungs.WHOLE` hold n examples, the benchmark's n or half of the training split
@@ -55,17 +60,20 @@ def climb(job: Job, draws: int) -> dict[str, Any]:
     Args:
         job: of any model; names the data, the evaluators and the metrics.
         draws: 2 or more.
+        alarms: further partings of the held-out data, whose honest half is looked at for copies alone: how often does
+            the copying flag cry wolf?
+        only_halves: leave out the rungs of whole sets, which say nothing of copying.
 
     Returns:
-        ``n``, ``half``, ``draws``; ``values``, ``flags`` and ``problems`` as in :class:`Measured`; ``real``, what the
-        halves' honest rung compares with.
+        ``n``, ``half``, ``draws``, ``alarms``; ``values``, ``flags``, ``nulls`` and ``problems`` as in
+        :class:`Measured`; ``false_alarms``, flags of the honest half over ``draws + alarms`` partings, by metric.
 
     Raises:
         DataError: if there are too few examples.
     """
     bench = _in_memory(bench_of(job))
     source = _source(bench, job.samples.n)
-    made = corruptions(job.data)
+    made = {} if only_halves else corruptions(job.data)
     half = len(bench.held_out()[0]) // 2
     for what, size in (("training", source.n), ("held-out", half)):
         if size < FEWEST:
@@ -73,44 +81,65 @@ def climb(job: Job, draws: int) -> dict[str, Any]:
                 f"{job.benchmark.name}: too few {what} examples for the calibration ladder, which takes half of them "
                 f"for a set of {FEWEST} or more"
             )
-    found = Measured(defaultdict(lambda: defaultdict(list)), defaultdict(lambda: defaultdict(int)), {})
+    found = Measured(_two_levels(list), _two_levels(int), _two_levels(list), {})
     metrics = _metrics(job)
-    whole = [metric for metric in metrics if metric.group != "copying"]
-    progress, total = Progress(job.folder, STAGE), draws * (len(made) + len(REPLAYED) + 1)
+    of_quality = [metric for metric in metrics if metric.group != "copying"]
+    of_copies = [metric for metric in metrics if metric.group == "copying"]
+    alarms = alarms if of_copies else 0
+    progress, total = Progress(job.folder, STAGE), draws * (len(made) + len(HALVES)) + alarms
     done = 0
     for draw in range(draws):
-        for rung, samples, against in _sets(draw, source, made, bench):
-            _score(rung, samples, against, whole if against is bench else metrics, found)
+        for rung, samples, beside in _sets(draw, source, made, bench):
+            _score(rung, samples, beside, of_quality if beside is bench else metrics, found)
             done += 1
             progress.report(done / total)
-    return {"n": source.n, "half": half, "draws": draws, **_plain(found)}
+    honest = Measured(_two_levels(list), _two_levels(int), _two_levels(list), found.problems)
+    for draw in range(draws, draws + alarms):
+        _score("held-out", *parted(bench, "held-out", draw), of_copies, honest)
+        done += 1
+        progress.report(done / total)
+    return {
+        "n": source.n,
+        "half": half,
+        "draws": draws,
+        "alarms": alarms,
+        "false_alarms": {
+            name: rungs.get("held-out", 0) + honest.flags[name]["held-out"] for name, rungs in found.flags.items()
+        },
+        **_plain(found),
+    }
 
 
 def _sets(
     draw: int, source: Source, made: dict[str, Corruption], bench: Bench
 ) -> Iterator[tuple[str, Examples, Bench]]:
     """The rungs of a draw, in the order of the table: name, sample set, what it is scored against."""
-    honest, rest = halves(bench, generator(0, "sample", "halves", draw))
-    against = against_half(bench, rest)
     for rung in RUNGS:
         rng = generator(0, "sample", rung, draw)
         if rung in made:
             yield rung, made[rung](source, rng), bench
-        elif rung in REPLAYED:
-            yield rung, replayed(_at(bench.held_out(), honest), source, REPLAYED[rung], rng), against
-        elif rung == "near-copies":
-            x, labels = replayed(_at(bench.held_out(), honest), source, 1.0, rng)
-            yield rung, (noisy(x, source.data, NEAR, rng), labels), against
+        elif rung in HALVES:
+            honest, rest = parted(bench, rung, draw)
+            x, labels = replayed(honest, source, REPLAYED.get(rung, 1.0), rng)
+            yield rung, (noisy(x, source.data, NEAR, rng) if rung == "near-copies" else x, labels), rest
 
 
-def halves(bench: Bench, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the two halves of the held-out data, of equal size, parted at random."""
-    order = rng.permutation(len(bench.held_out()[0]))
-    half = len(order) // 2
-    return order[:half], order[half : 2 * half]
+def parted(bench: Bench, rung: str, draw: int) -> tuple[Examples, Bench]:
+    """One half of the held-out data as samples, and a bench that has the other half as held-out data."""
+    first, second = halves_of(len(bench.held_out()[0]), rung, draw)
+    return _at(bench.held_out(), first), against(bench, second)
 
 
-def against_half(bench: Bench, rest: np.ndarray) -> Bench:
+def halves_of(count: int, rung: str, draw: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Positions of two random halves of equal size.
+
+    Each rung and draw has a parting of its own, so that sets are independent given the data.
+    """
+    order = generator(0, "sample", "halves", rung, draw).permutation(count)
+    return order[: count // 2], order[count // 2 : 2 * (count // 2)]
+
+
+def against(bench: Bench, rest: NDArray[np.int64]) -> Bench:
     """The bench whose held-out data are those at positions ``rest``."""
     second = bench.second_reference
     return dataclasses.replace(
@@ -131,7 +160,7 @@ def _in_memory(bench: Bench) -> Bench:
     )
 
 
-def _part(reference: Reference, index: np.ndarray) -> Reference:
+def _part(reference: Reference, index: NDArray[np.int64]) -> Reference:
     arrays = reference.arrays
     labels = arrays.labels[index] if len(arrays.labels) else None
     source = dataclasses.replace(reference.source, split=f"half of {reference.source.split}")
@@ -143,7 +172,7 @@ def _source(bench: Bench, n: int) -> Source:
     return Source(x, labels, bench.data, min(n, len(x) // 2))
 
 
-def _at(examples: Examples, index: np.ndarray) -> Examples:
+def _at(examples: Examples, index: NDArray[np.int64]) -> Examples:
     x, labels = examples
     return x[index], None if labels is None else labels[index]
 
@@ -159,7 +188,7 @@ def _metrics(job: Job) -> list[MetricSpec]:
 
 def _score(rung: str, samples: Examples, bench: Bench, metrics: Sequence[MetricSpec], found: Measured) -> None:
     """Add what the metrics make of a set; one that fails is left out of the rest and its reason kept."""
-    material = look_at(*samples, None, bench)
+    material, flagged = look_at(*samples, None, bench), False
     for metric in metrics:
         if metric.name in found.problems:
             continue
@@ -171,6 +200,16 @@ def _score(rung: str, samples: Examples, bench: Bench, metrics: Sequence[MetricS
         for name, entry in scores.items():
             found.values[name][rung].append(float(entry.value))
             found.flags[name][rung] += entry.flag is not None
+            flagged |= entry.flag is not None and metric.group == "copying"
+            for percentile, value in entry.details.items():
+                if percentile.startswith(NULL):
+                    found.nulls[name][percentile.removeprefix(NULL)].append(value)
+    if rung in HALVES:
+        found.flags[ANY][rung] += flagged
+
+
+def _two_levels(inner: Callable[[], Any]) -> Any:
+    return defaultdict(lambda: defaultdict(inner))
 
 
 def _plain(found: Measured) -> dict[str, Any]:
@@ -182,6 +221,11 @@ def _plain(found: Measured) -> dict[str, Any]:
     kept = {name: rungs for name, rungs in found.values.items() if name.partition("@")[0] not in found.problems}
     return {
         "values": {name: dict(rungs) for name, rungs in kept.items()},
-        "flags": {name: dict(found.flags[name]) for name in kept if any(found.flags[name].values())},
+        "flags": {name: dict(found.flags[name]) for name in (*kept, ANY) if any(found.flags[name].values())},
+        "nulls": {
+            name: {percentile: float(np.mean(values)) for percentile, values in found.nulls[name].items()}
+            for name in kept
+            if name in found.nulls
+        },
         "problems": found.problems,
     }

@@ -39,7 +39,8 @@ class Rule:
         name: the function's, without ``check_``.
         group: its key in :data:`GROUPS`.
         promise: the rule in one sentence, the function's docstring.
-        function: raises :class:`~genbench.engine.checks.subject.Broken`, or returns the reason why the rule does not apply, or None.
+        function: raises :class:`~genbench.engine.checks.subject.Broken`, or returns the reason why the rule does not
+            apply, or None.
     """
 
     name: str

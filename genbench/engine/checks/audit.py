@@ -13,6 +13,7 @@ FORM = tuple(check.__name__.removeprefix("check_") for check in likelihood.CHECK
 @needs(
     "is_built_from_config_data_and_device",
     "training_logs_are_finite_scalars",
+    "training_works_at_every_progress",
     "state_can_be_written",
     "state_survives_the_disk",
     *state.DETERMINED,

@@ -8,9 +8,17 @@ from typing import Any
 import torch
 
 from genbench.engine.checkpoint import unflatten
-from genbench.engine.checks.subject import NOTHING_TO_TRAIN, STEPS, Broken, Check, Subject, differing, named, needs, owned_by
-from genbench.model import Model
-
+from genbench.engine.checks.subject import (
+    NOTHING_TO_TRAIN,
+    STEPS,
+    Broken,
+    Check,
+    Subject,
+    differing,
+    named,
+    needs,
+    owned_by,
+)
 
 DETERMINED = ("is_built_the_same_twice", "training_depends_on_the_core_seed_alone")
 """Where these fail, no two trainings are the same."""
@@ -46,7 +54,7 @@ def check_resumed_training_equals_uninterrupted(subject: Subject) -> str | None:
     subject.train(first)
     resumed = subject.through_disk(first)
     subject.train(resumed, first=STEPS)
-    paths = differing(subject.state(_uninterrupted(subject)), subject.state(resumed))
+    paths = differing(subject.uninterrupted, subject.state(resumed))
     if paths:
         raise Broken(
             f"the training resumed after {STEPS} steps differs at {named(paths)}",
@@ -64,7 +72,7 @@ def check_reading_the_state_changes_nothing(subject: Subject) -> str | None:
     subject.train(model)
     subject.state(model)
     subject.train(model, first=STEPS)
-    paths = differing(subject.state(_uninterrupted(subject)), subject.state(model))
+    paths = differing(subject.uninterrupted, subject.state(model))
     if paths:
         raise Broken(
             f"with state_dict called after {STEPS} steps, training ends elsewhere at {named(paths)}",
@@ -154,12 +162,6 @@ def check_preparing_leaves_training_alone(subject: Subject) -> str | None:
             "prepare_for_eval changes what training uses; keep what it fits apart from the weights",
         )
     return None
-
-
-def _uninterrupted(subject: Subject) -> Model:
-    whole = subject.fresh()
-    subject.train(whole, steps=2 * STEPS)
-    return whole
 
 
 def _values(logs: list[dict[str, torch.Tensor]]) -> list[dict[str, float]]:

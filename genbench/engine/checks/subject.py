@@ -35,6 +35,20 @@ NOT_CONDITIONAL = "not declared conditional"
 NO_LIKELIHOOD = "declares no likelihood"
 
 
+CAUSES = (
+    (
+        "must return uint8",
+        "floats were not turned back: scale to 0 .. levels - 1, then round, clamp and .to(torch.uint8)",
+    ),
+    ("values must lie in", "a scale of 255 where data.levels is another, or no clamp before the conversion to uint8"),
+    ("must return shape", "a missing reshape to (n, *data.shape), or a size fixed to the batch's"),
+    ("0-d tensor", "a Python float, or a loss that is not yet averaged; return tensors such as loss.mean().detach()"),
+    ("the key", "torch numbers its optimisers' entries; rename the keys to strings, and put no '/' into names"),
+    ("a state holds", "an object was put in whole; put in its tensors and numbers, such as its own state_dict()"),
+)
+"""Words of :class:`~genbench.errors.InvalidOutput` and what most often brings it about."""
+
+
 class Broken(GenbenchError):
     """A rule that a model breaks.
 
@@ -72,7 +86,8 @@ def explain(error: BaseException) -> tuple[str, str]:
     if isinstance(error, Broken):
         return error.measured, error.cause
     if isinstance(error, InvalidOutput):
-        return str(error), "what the method returns is not what genbench.model promises for it"
+        found = (cause for words, cause in CAUSES if words in str(error))
+        return str(error), next(found, "the method returns something else than genbench.model promises for it")
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
@@ -141,6 +156,13 @@ class Subject:
     def train(self, model: Model, first: int = 0, steps: int = STEPS) -> list[dict[str, torch.Tensor]]:
         """Take training steps ``first .. first + steps - 1``; returns their logs."""
         return [self.step(model, step) for step in range(first, first + steps if self.trains else first)]
+
+    @cached_property
+    def uninterrupted(self) -> dict[str, Any]:
+        """The flat state after ``2 * STEPS`` steps without a break, which other ways to get there are held against."""
+        whole = self.fresh()
+        self.train(whole, steps=2 * STEPS)
+        return self.state(whole)
 
     def trained(self, steps: int = STEPS) -> Model:
         """A model after some steps, crossed over to another process's state and prepared for evaluation."""

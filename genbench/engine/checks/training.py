@@ -11,7 +11,17 @@ import torch
 
 from genbench.engine import rng
 from genbench.engine.checks import process
-from genbench.engine.checks.subject import NOTHING_TO_TRAIN, STEPS, Blocked, Broken, Check, Subject, differing, named, needs
+from genbench.engine.checks.subject import (
+    NOTHING_TO_TRAIN,
+    STEPS,
+    Blocked,
+    Broken,
+    Check,
+    Subject,
+    differing,
+    named,
+    needs,
+)
 
 ENDS_OF_PROGRESS = (0.0, 0.5, 1.0 - 1e-9)
 

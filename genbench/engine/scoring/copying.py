@@ -110,18 +110,18 @@ def copying(samples: Array, training: Array, held_out: Array) -> Copying:
             f"copying is judged from {SIZE_LEAST} samples, {SIZE_LEAST} training and {2 * SIZE_LEAST} held-out "
             f"examples or more, not {len(samples)}, {len(training)} and {len(held_out)}"
         )
-    generator = np.random.default_rng(SEED)
-    looked_at = _some(samples, size, generator), _some(held_out, 2 * size, generator)
-    scene = Scene(*looked_at, _some(training, TRAINING_MOST, generator), size)
+    looked_at = _some(samples, size), _some(held_out, 2 * size)
+    scene = Scene(*looked_at, _some(training, TRAINING_MOST), size)
     suspects, honest = np.arange(size), np.arange(size, 3 * size)
 
-    found = np.array(
-        [scene.statistics(suspects, generator.permutation(honest)[:size], generator) for _ in range(DRAWS)]
-    )
-    null = np.empty((NULL_DRAWS, 3))
+    # Of its own seed, so that the null distribution is the same for all samples.
+    generator, null_generator = np.random.default_rng(SEED), np.random.default_rng(SEED + 1)
+    found, null = np.empty((DRAWS, 3)), np.empty((NULL_DRAWS, 3))
+    for draw in range(DRAWS):
+        found[draw] = scene.statistics(suspects, generator.permutation(honest)[:size], generator)
     for draw in range(NULL_DRAWS):
-        mixed = generator.permutation(honest)
-        null[draw] = scene.statistics(mixed[:size], mixed[size:], generator)
+        mixed = null_generator.permutation(honest)
+        null[draw] = scene.statistics(mixed[:size], mixed[size:], null_generator)
     ratio, authenticity, c_t = (
         CopyStatistic(float(np.median(values)), beside) for values, beside in zip(found.T, null.T, strict=True)
     )
@@ -201,8 +201,6 @@ class Scene:
         return float(to_training.mean() / max(to_second.mean(), np.finfo(np.float64).tiny))
 
     def _c_t(self, first: Indices, second: Indices) -> float:
-        from scipy.stats import rankdata
-
         cells, reach = self._in_cells
         scores, weights = [], []
         for cell in range(self.cells):
@@ -210,8 +208,9 @@ class Scene:
             n, m = len(suspects), len(honest)
             if min(n, m) < min(CELL_LEAST, self.size):
                 continue
-            ranks = rankdata(reach[np.concatenate([suspects, honest])])
-            u = ranks[:n].sum() - n * (n + 1) / 2  # pairs in which the suspect is farther; ties count half
+            ordered = np.sort(reach[honest])
+            # Pairs in which the suspect is the farther; ties count half.
+            u = sum(np.searchsorted(ordered, reach[suspects], side).sum() for side in ("left", "right")) / 2
             scores.append((u - n * m / 2) / np.sqrt(n * m * (n + m + 1) / 12))
             weights.append(m)
         return float(np.average(scores, weights=weights)) if scores else 0.0
@@ -245,8 +244,8 @@ def _digest(image: NDArray[np.uint8]) -> bytes:
     return hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
 
 
-def _some(x: Array, most: int, generator: np.random.Generator) -> Array:
-    return x if len(x) <= most else x[np.sort(generator.permutation(len(x))[:most])]
+def _some(x: Array, most: int) -> Array:
+    return x if len(x) <= most else x[np.sort(np.random.default_rng(SEED).permutation(len(x))[:most])]
 
 
 def _nearest_first(found: Float64) -> tuple[Indices, Float64]:

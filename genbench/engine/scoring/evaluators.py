@@ -64,14 +64,17 @@ def check_weights(spec: EvaluatorSpec) -> None:
         found = file_sha256(path)
     except OSError as error:
         raise DataError(
-            f"evaluator {spec.name!r}: its weights {path} cannot be read: {error.strerror}; "
-            "install the package that brings it again"
+            f"evaluator {spec.name!r}: its weights {path} cannot be read: {error.strerror}; {_remedy(spec)}"
         ) from None
     if found != spec.sha256:
         raise DataError(
             f"evaluator {spec.name!r}: {path} has the hash {found}, where {spec.sha256} is declared; scores of other "
-            "weights could not be compared. Install the package that brings it again"
+            f"weights could not be compared; {_remedy(spec)}"
         )
+
+
+def _remedy(spec: EvaluatorSpec) -> str:
+    return "give the right file with --weights" if spec.rgb else "install the package that brings it again"
 
 
 def file_sha256(path: Path) -> str:

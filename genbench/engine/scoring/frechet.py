@@ -17,12 +17,12 @@ GRAM_ERROR = 4e-7
 BLOCK_ROWS = 4096
 """Rows of features that are taken to float64 at a time."""
 STRIPES = 8
-"""Stripes that a covariance is computed in, of which those below the diagonal are mirrored."""
+"""Stripes that a symmetric matrix is computed in, each from the diagonal on."""
 
 INFINITY_POINTS, INFINITY_LEAST, INFINITY_SEED = 15, 5000, 2020
 """Of FD at infinity: subset sizes, the smallest of them, both as in its authors' code, and the subsets' seed."""
 INFINITY_DRAWS, INFINITY_DRAWS_TO = 10, 256
-"""Subsets of each size for features of up to 256 dimensions, where they cost nothing; beyond one, as the authors have."""
+"""Subsets of each size for features of up to 256 dimensions, where they cost little; beyond that one, as theirs."""
 INFINITY_SAMPLES = 40
 """Fewer samples do not give 15 sizes apart."""
 
@@ -65,7 +65,8 @@ def frechet_distance_of_features(features: Array, mean: Float64, factor: Float64
     if len(features) <= features.shape[1]:
         return frechet_distance_of_factors(own_mean, square_root_factor(features), mean, factor)
     cov, other = covariance(features), torch.from_numpy(factor)
-    product = other @ cov @ other.T  # [r, r]
+    product = torch.zeros((len(other), len(other)), dtype=torch.float64)
+    _add_upper_product(product, (other @ cov).T, other.T)
     # The product's own rounding counts too, which scales with its factors.
     trace = _sum_of_roots(product, float(cov.norm() * other.square().sum(1).norm()))
     if trace is None:
@@ -94,9 +95,10 @@ def _sum_of_roots(gram: torch.Tensor, scale: float) -> float | None:
     nearly 0 that adds up, and a decomposition whose error is relative to the largest singular value is called for.
 
     Args:
+        gram: only its diagonal and what is above it are read.
         scale: of the numbers that the matrix was computed from, if larger than its greatest eigenvalue.
     """
-    values = torch.linalg.eigvalsh(gram).clamp(min=0)
+    values = torch.linalg.eigvalsh(gram, UPLO="U").clamp(min=0)
     roots = values.sqrt()
     noise = 4 * torch.finfo(torch.float64).eps * values[-1].clamp(min=scale)
     error = torch.minimum(noise.sqrt(), noise / (2 * roots)).nan_to_num(0.0).sum()
@@ -128,14 +130,20 @@ def covariance(features: Array) -> torch.Tensor:
     n, d = features.shape
     _check_count(n)
     rows, mean = torch.from_numpy(np.asarray(features)), torch.from_numpy(features.mean(axis=0, dtype=np.float64))
-    stripe = -(-d // STRIPES)
     total = torch.zeros((d, d), dtype=torch.float64)
     for start in range(0, n, BLOCK_ROWS):
-        block = rows[start : start + BLOCK_ROWS].double() - mean
-        for left in range(0, d, stripe):
-            total[left : left + stripe, left:] += block[:, left : left + stripe].T @ block[:, left:]
+        block = rows[start : start + BLOCK_ROWS].double().sub_(mean)
+        _add_upper_product(total, block, block)
     whole: torch.Tensor = (total.triu() + total.triu(1).T) / (n - 1)
     return whole
+
+
+def _add_upper_product(total: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:
+    """Add a^T b, which is symmetric, to ``total``: its diagonal and all above it, and little else."""
+    d = len(total)
+    stripe = -(-d // STRIPES)
+    for left in range(0, d, stripe):
+        total[left : left + stripe, left:] += a[:, left : left + stripe].T @ b[:, left:]
 
 
 def _check_count(n: int) -> None:

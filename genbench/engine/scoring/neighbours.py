@@ -30,7 +30,7 @@ NEIGHBOURS = 3
 """k of precision and recall, as in their paper, section 3."""
 DENSITY_NEIGHBOURS = 5
 """k of density and coverage, as in their paper, section 5."""
-SPARE = 3
+SPARE = 2
 """Candidates kept beyond the neighbours wanted, so that rounding seldom leaves it open which are the nearest."""
 WAITING = 1 << 18
 """Pairs near a ball's surface that are collected before they are decided."""
@@ -67,8 +67,8 @@ class Nearest:
         self._within = x is y
         self._x, self._y = x, y
         # Candidates are ranked by the least that their squared distance can be, short of |x - c|^2, which all share.
-        self._sure = 1 - rounding(x.rows.shape[1], x.centre.dtype)
-        self._least = (self._sure * y.squares).to(x.centre.dtype)
+        self._off = rounding(x.rows.shape[1], x.centre.dtype)
+        self._least = ((1 - self._off) * y.squares).to(x.centre.dtype)
         self._best = torch.full((len(x), count), torch.inf, dtype=x.centre.dtype)
         self._where = torch.zeros((len(x), count), dtype=torch.int64)
 
@@ -80,11 +80,13 @@ class Nearest:
     def _keep(self, rows: slice, columns: slice, products: torch.Tensor) -> None:
         count = self._best.shape[1]
         least = torch.add(self._least[columns], products, alpha=-2)  # [rows, columns]
-        best, where = least.topk(min(count, least.shape[1]), largest=False, sorted=False)
-        best = torch.cat([self._best[rows], best], 1)
-        where = torch.cat([self._where[rows], where + columns.start], 1)
-        self._best[rows], chosen = best.topk(count, largest=False, sorted=False)
-        self._where[rows] = where.gather(1, chosen)
+        better = (least.amin(1) < self._best[rows].amax(1)).nonzero()[:, 0]
+        best, where = least[better].topk(min(count, least.shape[1]), largest=False, sorted=False)
+        better += rows.start
+        best = torch.cat([self._best[better], best], 1)
+        where = torch.cat([self._where[better], where + columns.start], 1)
+        self._best[better], chosen = best.topk(count, largest=False, sorted=False)
+        self._where[better] = where.gather(1, chosen)
 
     def radii(self, own: torch.Tensor, ks: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         """Distances to the k-th nearest other points, and whether they are certain.
@@ -96,12 +98,20 @@ class Nearest:
         Returns:
             float32 ``[n, len(ks)]``, and bool ``[n]``: whether no point left out can be as near as the last of them.
         """
-        n, count = self._where.shape
-        i = torch.arange(n).repeat_interleave(count)
-        found = distances_of_pairs(self._x.rows, i, self._y.rows, self._where.flatten()).reshape(n, count)
-        found[self._where == own[:, None]] = torch.inf
-        nearest = found.sort(1).values[:, [k - 1 for k in ks]]
-        left_out = self._best.amax(1).double() + self._sure * self._x.squares
+        at = [k - 1 for k in ks]
+        x_squares = self._x.squares[:, None]
+        least = self._best.double() + (1 - self._off) * x_squares  # [n, count]
+        left_out = least.amax(1)
+        most = least + 2 * self._off * (x_squares + self._y.squares[self._where])
+        is_own = self._where == own[:, None]
+        least[is_own] = most[is_own] = torch.inf
+        # The k-th distance is between the k-th of the bounds; whatever may lie there too is measured exactly.
+        low, high = (bounds.sort(1).values[:, None, at] for bounds in (least, most))  # [n, 1, len(ks)]
+        open_ones = ((least[..., None] <= high) & (most[..., None] >= low)).any(2) & ~is_own
+        found = (0.5 * (least + most)).clamp(min=0).sqrt().float()
+        i, column = open_ones.nonzero(as_tuple=True)
+        found[i, column] = distances_of_pairs(self._x.rows, i, self._y.rows, self._where[i, column])
+        nearest = found.sort(1).values[:, at]
         return nearest, nearest.amax(1).double().square() <= left_out.clamp(min=0)
 
 

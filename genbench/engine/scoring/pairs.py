@@ -21,7 +21,9 @@ Array = NDArray[np.float32] | Float64
 
 TILE = 512
 """Points on a side of a tile: 1 MiB of float32, which stays in a core's cache while visitors work on it."""
-CHUNK = 1 << 18
+PANEL = 4
+"""Tiles of rows whose centred copies are kept while the columns pass by."""
+CHUNK = 1 << 17
 """Numbers in a temporary of distances between single pairs."""
 
 
@@ -47,13 +49,21 @@ class Points:
     @cached_property
     def squares(self) -> torch.Tensor:
         """|x - c|^2, float64 ``[n]``."""
-        return torch.cat([self.tile(part).double().square().sum(1) for part in tiles(len(self))])
+        return self._squares_and_leans[0]
 
     @cached_property
     def leans(self) -> torch.Tensor:
         """(x - c).c, float64 ``[n]``: x.y is (x - c).(y - c) + (x - c).c + (y - c).c + c.c."""
-        centre = self.centre.double()
-        return torch.cat([self.tile(part).double() @ centre for part in tiles(len(self))])
+        return self._squares_and_leans[1]
+
+    @cached_property
+    def _squares_and_leans(self) -> tuple[torch.Tensor, torch.Tensor]:
+        centre, found = self.centre.double(), []
+        for part in tiles(len(self)):
+            rows = self.tile(part).double()
+            found.append((torch.linalg.vecdot(rows, rows), rows @ centre))
+        squares, leans = zip(*found, strict=True)
+        return torch.cat(squares), torch.cat(leans)
 
 
 class Visitor(Protocol):
@@ -69,30 +79,40 @@ def points(x: Array, centre: Float64 | None = None, dtype: torch.dtype = torch.f
     return Points(torch.from_numpy(np.asarray(x)), torch.from_numpy(mean).to(dtype))
 
 
-def tiles(n: int) -> Iterator[slice]:
-    """Ranges of up to TILE rows that make up n."""
-    return (slice(start, min(start + TILE, n)) for start in range(0, n, TILE))
+def tiles(n: int, start: int = 0) -> Iterator[slice]:
+    """Ranges of up to TILE rows that make up those from ``start`` to n."""
+    return (slice(first, min(first + TILE, n)) for first in range(start, n, TILE))
+
+
+def _panels(x: Points) -> Iterator[list[tuple[slice, torch.Tensor]]]:
+    """Up to PANEL tiles at a time."""
+    parts = list(tiles(len(x)))
+    for start in range(0, len(parts), PANEL):
+        yield [(rows, x.tile(rows)) for rows in parts[start : start + PANEL]]
 
 
 def walk_between(x: Points, y: Points, visitors: Sequence[Visitor]) -> None:
     """Show every pair of a point of ``x`` and one of ``y``, which have one centre, to the visitors."""
-    for rows in tiles(len(x)):
-        first = x.tile(rows)
+    for panel in _panels(x):
         for columns in tiles(len(y)):
-            products = first @ y.tile(columns).T
-            for visitor in visitors:
-                visitor.visit(rows, columns, products)
+            second = y.tile(columns)
+            for rows, first in panel:
+                _show(visitors, rows, columns, first @ second.T)
 
 
 def walk_within(x: Points, visitors: Sequence[Visitor]) -> None:
     """Show the pairs of points of ``x`` to the visitors: tiles on the diagonal whole, of the others the upper half."""
-    for rows in tiles(len(x)):
-        first = x.tile(rows)
-        for columns in tiles(len(x)):
-            if columns.start >= rows.start:
-                products = first @ x.tile(columns).T
-                for visitor in visitors:
-                    visitor.visit(rows, columns, products)
+    for panel in _panels(x):
+        for columns in tiles(len(x), panel[0][0].start):
+            second = x.tile(columns)
+            for rows, first in panel:
+                if rows.start <= columns.start:
+                    _show(visitors, rows, columns, first @ second.T)
+
+
+def _show(visitors: Sequence[Visitor], rows: slice, columns: slice, products: torch.Tensor) -> None:
+    for visitor in visitors:
+        visitor.visit(rows, columns, products)
 
 
 def rounding(d: int, dtype: torch.dtype) -> float:
@@ -109,7 +129,8 @@ def distances_of(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
     Equal pairs give equal distances, whichever way round and wherever they stand.
     """
-    return (x.double() - y).square_().sum(1).sqrt_().float()
+    exact: torch.Tensor = torch.linalg.vector_norm(x.double().sub_(y), dim=1)
+    return exact.float()
 
 
 def distances_of_pairs(x: torch.Tensor, i: torch.Tensor, y: torch.Tensor, j: torch.Tensor) -> torch.Tensor:

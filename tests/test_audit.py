@@ -1,0 +1,277 @@
+"""The likelihood audit: honest models pass at every seed, and each way of flattering oneself is caught."""
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import audit_mutants as mutants
+import numpy as np
+import pytest
+import torch
+from audit_mutants import DIGITS, FAMILIES, MUTANTS, Mutant, audited, flattery, job_for, job_of_spec
+
+from genbench import DataSpec
+from genbench.audit_key import key_of, seed_of, small_spaces, supported_spaces
+from genbench.engine import rng
+from genbench.engine.audit import audit, audit_with
+from genbench.engine.audit.causes import likely_cause
+from genbench.engine.audit.known_entropy import DRAWS, FRESH, Excess, entropy_of
+from genbench.engine.audit.mass import estimated_mass
+from genbench.engine.audit.subject import Subject
+from genbench.engine.audit.synthetic import Source, hidden_source, narrow_source, uniform_source
+from genbench.engine.contract import prepare_torch
+from genbench.plugins import discover
+from genbench_baselines.config import MarginalsConfig
+from genbench_flow import register_models as flow_models
+
+REGISTRY = discover()
+SPECS = {name: entry.spec for name, entry in REGISTRY.models.items() if entry.spec.likelihood is not None}
+SPECS |= {spec.name: spec for spec in flow_models()}
+TEXT = DataSpec((6,), levels=5)
+
+
+@pytest.fixture(autouse=True)
+def worker() -> Iterator[None]:
+    """Audits run in a worker's settings; put this process's back afterwards."""
+    threads = torch.get_num_threads()
+    with rng.preserved():
+        prepare_torch(1, "cpu")
+        yield
+    torch.set_deterministic_debug_mode("default")
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("audits")
+
+
+# ---- honest models
+
+
+@pytest.mark.parametrize("name", sorted(SPECS))
+def test_every_registered_likelihood_passes_on_data_of_the_shape_of_digits(name: str, folder: Path) -> None:
+    found = audit(job_of_spec(folder, SPECS[name]))
+    assert found["verdict"] == "passed", found["reason"]
+    assert 0 < found["smallest_flattery"] < 0.1
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_small_models_behind_the_mutants_pass(family: str, folder: Path) -> None:
+    found = audited(folder, "honest", family)
+    assert found.verdict == "passed", found.reason
+
+
+@pytest.mark.parametrize("name", ["marginals", "class-marginals", "noise"])
+def test_no_seed_of_twenty_raises_a_false_alarm(name: str, folder: Path) -> None:
+    # Large batches: the counts are the same, and are made in fewer steps.
+    job = job_of_spec(folder, SPECS[name], batch_size=128)
+    verdicts = [audit_with(Subject(job, seed), "0" * 32) for seed in range(20)]
+    assert [found.reason for found in verdicts if found.verdict == "failed"] == []
+
+
+def test_a_model_of_texts_is_audited_as_one_of_images_is(folder: Path) -> None:
+    found = audit(job_of_spec(folder, SPECS["marginals"], TEXT))
+    assert found["verdict"] == "passed"
+    assert "sum over 2 with 3 levels" in {finding["name"] for finding in found["findings"]}
+
+
+def test_a_verdict_is_a_function_of_the_key(folder: Path) -> None:
+    job = job_of_spec(folder, SPECS["marginals"], batch_size=128)
+    torch.manual_seed(1)
+    first = audit(job)
+    torch.manual_seed(2)
+    assert audit(replace(job, seed=5)) == first
+    assert audit(replace(job, max_epochs=0))["key"] != first["key"]
+
+
+def test_an_audit_leaves_the_global_generators_as_they_were(folder: Path) -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    audit(job_of_spec(folder, SPECS["noise"]))
+    assert torch.equal(torch.rand(1), expected)
+
+
+# ---- mutants
+
+# What only costs a model whose kind promises no more than a bound, and what is smaller than the threshold.
+UNSEEN = {("bits", "vae"), ("bits", "elbo"), ("bits", "realnvp")}
+
+CASES = [
+    pytest.param(mutant, family, id=f"{mutant.name}, {family}") for mutant in MUTANTS for family in mutant.families
+]
+
+
+@pytest.mark.parametrize(("mutant", "family"), CASES)
+def test_what_flatters_by_more_than_the_threshold_is_caught(mutant: Mutant, family: str, folder: Path) -> None:
+    found = audited(folder, mutant.name, family)
+    if (mutant.name, family) in UNSEEN:
+        threshold = audited(folder, "honest", family).smallest_flattery
+        assert threshold is not None
+        assert flattery(folder, mutant.name, family) < threshold
+        assert found.verdict == "passed"
+        return
+    assert found.verdict == "failed"
+    assert found.reason
+
+
+def test_there_are_twelve_mistakes_and_three_families_at_least() -> None:
+    assert len([mutant for mutant in MUTANTS if mutant.flatters]) >= 12
+    assert {"pixelcnn", "vae", "realnvp"} <= {family for mutant in MUTANTS for family in mutant.families}
+
+
+# ---- what a finding says
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "cause"),
+    [
+        ("mean over dimensions", "pixelcnn", "a mean over dimensions"),
+        ("log10", "pixelcnn", "log10"),
+        ("bits per dimension", "pixelcnn", "bits per dimension"),
+        ("levels - 1 for levels", "pixelcnn", "16 used for 17 levels"),
+        ("density on [-1, 1]", "realnvp", "density on [-1, 1]"),
+        ("remembers what it scored", "pixelcnn", "remember"),
+        ("leaks the batch", "pixelcnn", "BatchNorm"),
+    ],
+)
+def test_a_failure_names_the_likely_cause(name: str, family: str, cause: str, folder: Path) -> None:
+    found = audited(folder, name, family)
+    assert any(cause in finding.message for finding in found.findings if finding.verdict == "failed")
+
+
+def test_a_lost_dequantisation_constant_is_named() -> None:
+    source = uniform_source(DIGITS)
+    log_q = -DIGITS.dims * math.log(17)
+    assert "D log(levels)" in likely_cause(log_q - 2.0 + DIGITS.dims * math.log(17), log_q, source)
+
+
+class Raising:
+    """Builds and trains, and has no likelihood after all."""
+
+    def __init__(self, config: object, data: DataSpec, device: torch.device) -> None: ...
+
+    def train_step(self, batch: object, progress: float) -> dict[str, torch.Tensor]:
+        return {}
+
+    def log_prob(self, x: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        raise KeyError("a table that was never made")
+
+    def state_dict(self) -> dict[str, object]:
+        return {}
+
+    def load_state_dict(self, state: object) -> None: ...
+
+
+class Drifting(Raising):
+    """Returns integers: no nats."""
+
+    def log_prob(self, x: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        return torch.zeros(len(x), dtype=torch.int64) - 400
+
+
+@pytest.mark.parametrize(("model", "message"), [(Raising, "a table that was never made"), (Drifting, "int64")])
+def test_what_raises_or_returns_no_nats_fails_with_the_reason(model: type, message: str, folder: Path) -> None:
+    found = audit(job_for(folder, f"{__name__}:{model.__name__}", MarginalsConfig(), "exact"))
+    assert found["verdict"] == "failed"
+    assert message in found["reason"]
+    assert found["smallest_flattery"] is None
+
+
+def test_a_space_that_the_model_cannot_take_is_skipped_with_the_reason(folder: Path) -> None:
+    (spec,) = flow_models()
+    found = audit(job_of_spec(folder, spec))
+    (skipped,) = [finding for finding in found["findings"] if finding["verdict"] == "skipped"]
+    assert "1x1x2" in skipped["message"]
+    assert supported_spaces(spec, DIGITS) == small_spaces(DIGITS)[1:]
+    assert supported_spaces(SPECS["pixelcnn"], DIGITS) == small_spaces(DIGITS)
+
+
+def test_an_estimate_is_held_to_no_inequality(folder: Path) -> None:
+    job = mutants.mutant_job(folder, "five nats added", "pixelcnn")
+    found = audit(replace(job, likelihood="estimate"))
+    assert found["verdict"] == "passed"
+    assert {finding["verdict"] for finding in found["findings"]} == {"skipped", "passed"}
+
+
+def test_a_conditional_estimate_is_skipped_altogether(folder: Path) -> None:
+    found = audit(replace(job_of_spec(folder, SPECS["class-marginals"]), likelihood="estimate"))
+    assert found["verdict"] == "passed"
+    assert {finding["verdict"] for finding in found["findings"]} == {"skipped"}
+
+
+# ---- the parts, against closed forms
+
+SMALL = DataSpec((1, 1, 3), levels=3, classes=4)
+
+
+@pytest.mark.parametrize(
+    "source", [uniform_source(SMALL), narrow_source(SMALL, True), narrow_source(SMALL, False), hidden_source(SMALL)]
+)
+def test_a_source_gives_probabilities_that_sum_to_one_and_draws_by_them(source: Source) -> None:
+    space = np.array(list(itertools.product(range(3), repeat=3)), dtype=np.uint8).reshape(-1, *SMALL.shape)
+    probabilities = np.exp(source.log_prob(space))
+    assert probabilities.sum() == pytest.approx(1.0)
+    x, labels = source.draw(50_000, np.random.default_rng(0))
+    assert labels is not None
+    index = x.reshape(-1, 3) @ [9, 3, 1]
+    seen = np.bincount(index, minlength=27) / len(x)
+    assert np.abs(seen - probabilities).max() < 4 * math.sqrt(0.25 / len(x))
+    assert np.abs(np.bincount(labels, minlength=4) / len(x) - source.label_prior).max() < 0.01
+
+
+def test_the_entropy_of_a_source_is_minus_its_mean_log_probability() -> None:
+    source = narrow_source(DIGITS, by_class=False)
+    log_q = source.log_prob(source.draw(20_000, np.random.default_rng(1))[0])
+    assert -log_q.mean() == pytest.approx(entropy_of(source), abs=4 * log_q.std() / math.sqrt(20_000))
+
+
+def test_a_model_that_gives_up_what_is_rare_is_no_false_alarm() -> None:
+    # P = q / (1 - e) off a set of probability e = 1e-5 that no draw meets: the mean excess has standard error 0.
+    excess = Excess(mean=-math.log1p(-1e-5), standard_error=0.0, n=FRESH, log_prob=-50.0, log_q=-50.0)
+    assert excess.mean > 4 * excess.standard_error
+    assert excess.mean < excess.limit
+
+
+def test_four_standard_errors_are_never_a_failure() -> None:
+    excess = Excess(mean=1.0, standard_error=0.3, n=FRESH, log_prob=-50.0, log_q=-51.0)
+    assert excess.limit == pytest.approx(1.2)
+    assert excess.smallest_flattery == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("kind", ["importance", "bound"])
+def test_noisy_probabilities_that_sum_to_one_stay_within_their_limit(kind: str) -> None:
+    generator = np.random.default_rng(2)
+    log_p = np.log(generator.dirichlet(np.ones(20)))
+    over = 0
+    for _ in range(500):
+        noise = 0.7 * generator.standard_normal((20, 200))
+        # An unbiased weight has mean 1; an honest bound has mean 0 in the logarithm.
+        mass = estimated_mass(kind, log_p[:, None] + noise - (0.245 if kind == "importance" else 0.0))  # type: ignore[arg-type]
+        over += mass.total > mass.limit
+    assert over == 0
+
+
+@pytest.mark.parametrize("kind", ["importance", "bound"])
+def test_noisy_probabilities_that_sum_to_more_are_seen(kind: str) -> None:
+    generator = np.random.default_rng(3)
+    log_p = np.log(generator.dirichlet(np.ones(20))) + 0.3
+    mass = estimated_mass(kind, log_p[:, None] + 0.7 * generator.standard_normal((20, 500)) - 0.245 * (kind[0] == "i"))  # type: ignore[arg-type]
+    assert mass.total > mass.limit
+
+
+def test_the_key_is_of_the_model_and_the_shape_of_its_data_only(folder: Path) -> None:
+    job = job_of_spec(folder, SPECS["marginals"])
+    assert key_of(replace(job, seed=3, data_sha256="other", metrics=[])) == key_of(job)
+    assert key_of(job_of_spec(folder, SPECS["class-marginals"])) != key_of(job)
+    assert key_of(replace(job, likelihood="importance")) != key_of(job)
+    assert key_of(replace(job, budget=replace(job.budget, threads=2))) != key_of(job)
+    assert 0 <= seed_of(key_of(job)) < 2**31
+
+
+def test_there_are_draws_enough_for_the_promised_false_alarm_rate() -> None:
+    assert DRAWS >= 2
+    assert FRESH >= 256

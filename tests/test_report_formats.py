@@ -1,0 +1,255 @@
+"""A table as wide as that of ``digits`` in every format: marks, ranks, warnings, withheld scores, legends."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+import factories
+import pytest
+from rich.console import Console
+
+from genbench.leaderboard import Leaderboard, build
+from genbench.report import site, text
+from genbench.report.terminal import print_leaderboard
+from genbench.specs import MetricSpec
+from genbench.store import Loaded
+
+
+def printed(board: Leaderboard, width: int, **options: Any) -> str:
+    console = Console(width=width, file=io.StringIO(), markup=False, highlight=False, **options)
+    print_leaderboard(board, console)
+    output = console.file
+    assert isinstance(output, io.StringIO)
+    return output.getvalue()
+
+
+def many() -> Leaderboard:
+    """A table as wide as that of ``digits``: two evaluators, four groups, warnings, withheld scores, ranks."""
+    names = ("density", "coverage", "fd_inf", "class_histogram")
+    extra = (
+        *(MetricSpec(name, name.title(), "nowhere:f", "higher") for name in names),
+        MetricSpec("label_accuracy", "Label accuracy", "nowhere:f", "higher", "control"),
+        *(MetricSpec(name, name.title(), "nowhere:f", "higher", "copying") for name in ("nn_ratio", "auth_pct", "c_t")),
+    )
+    specs = (*factories.METRICS, *extra)
+    of = factories.benchmark(second_evaluator="tiny-random-v1", metrics=[spec.name for spec in specs])
+    second = {**factories.FINGERPRINT, "evaluator": f"tiny-random-v1@{'f' * 16}"}
+    found = []
+    for place, model in enumerate(("pixelcnn", "vae", "flatterer", "unaudited", "train-copy", "flow")):
+        for seed in range(5):
+            more = {spec.name: factories.score(0.9 + 0.001 * seed, "higher") for spec in extra}
+            del more["label_accuracy"]
+            fid = (1 + place) * (1 + 0.01 * seed)
+            more["fid"] = factories.score(fid, repeats=[fid * 1.03, fid * 0.96])
+            more["fid@tiny-random-v1"] = factories.score(3 * fid, fingerprint=second)
+            if model == "train-copy":
+                more["nn_ratio"] = replace(more["nn_ratio"], flag="closer to the training data than held-out data")
+            changes: dict[str, Any] = {"kind": {"vae": "iwae", "flow": "estimate"}.get(model, "exact")}
+            if model == "unaudited":
+                changes["audit"] = None
+            if model == "flatterer":
+                reason = "no distribution has this entropy"
+                changes |= {"bits": None, "withheld": {"bits_per_dim": reason}, "audit": factories.failed_audit(reason)}
+            record = factories.record(model, seed, of, more=more, **changes)
+            if model == "vae":
+                details = {"effective_draws": 12.5}
+                bound = replace(record.scores["bits_per_dim"], details=details)
+                record = replace(record, scores={**record.scores, "bits_per_dim": bound})
+            found.append(record)
+    return build(of, specs, Loaded(found, []), anchors={"train-copy"})
+
+
+@pytest.fixture(scope="module")
+def wide() -> Leaderboard:
+    return many()
+
+
+def flat(output: str) -> str:
+    return " ".join(output.split())
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_a_wide_table_fits_a_terminal_with_the_scores_read_first_and_their_intervals(
+    wide: Leaderboard, width: int
+) -> None:
+    output = printed(wide, width)
+    assert all(len(line.rstrip()) <= width for line in output.splitlines())
+    head = output[: output.index("pixelcnn")]
+    for title in ("FID", "IS", "Precision", "Recall", "bits/dim"):
+        assert title in head
+    assert "±" in output
+    left_out = flat(output).partition("Not shown for want of width: ")[2].partition(". --columns")[0].split(", ")
+    assert {"KID", "FID [tiny-random-v1]", "Density", "Nn_Ratio"} <= set(left_out)
+
+
+def test_a_column_that_no_row_has_is_not_shown_and_not_missed(wide: Leaderboard) -> None:
+    assert "Label accuracy" not in printed(wide, 400)
+    assert "Label accuracy" in text.markdown(wide)
+
+
+@pytest.mark.parametrize("width", [100, 400])
+def test_columns_that_are_asked_for_are_shown_and_no_others(wide: Leaderboard, width: int) -> None:
+    console = Console(width=width, file=io.StringIO(), markup=False, highlight=False)
+    print_leaderboard(wide, console, "kid,fid@tiny-random-v1,train_seconds")
+    assert isinstance(console.file, io.StringIO)
+    head = console.file.getvalue().partition("pixelcnn")[0]
+    assert "KID" in head
+    assert "random-v1]" in head
+    assert "Train" in head
+    assert not re.search(r"IS|Precision|Peak", head)
+    assert "Not shown" not in console.file.getvalue()
+
+
+def in_every_format(board: Leaderboard) -> dict[str, str]:
+    page = site.render(board, [])
+    return {
+        "rich": printed(board, 400),
+        "md": text.markdown(board),
+        "latex": text.latex(board),
+        "html": page,
+        "csv": text.comma_separated(board),
+        "json": json.dumps(text.document(board)),
+    }
+
+
+FORMATS = ("rich", "md", "latex", "html", "csv", "json")
+
+
+@pytest.fixture(scope="module")
+def outputs(wide: Leaderboard) -> dict[str, str]:
+    return in_every_format(wide)
+
+
+def line_of(output: str, model: str) -> str:
+    """What a format says in the row of a model."""
+    if "<tbody>" in output:
+        (found,) = re.findall(rf'<tr class="[^"]*">\s*<th scope="row" data-value="{model}".*?</tr>', output, re.DOTALL)
+        return str(found)
+    return next(line for line in output.splitlines() if re.match(rf"[^%\w]*{model}\b", line))
+
+
+@pytest.mark.parametrize("format_", ["rich", "md", "latex", "html"])
+def test_a_bound_an_estimate_and_an_exact_value_are_told_apart(outputs: dict[str, str], format_: str) -> None:
+    bound, estimate = {
+        "rich": (r"<= 2\.02", r"~ 2\.02"),
+        "md": (r"<= \*\*2\.02", r"~ 2\.02"),
+        "latex": (r"\$\\leq\$ \$\\mathbf\{2\.02", r"\$\\sim\$ \$2\.02"),
+        "html": (r"&lt;= 2\.02", r"~ 2\.02"),
+    }[format_]
+    lines = {model: line_of(outputs[format_], model) for model in ("vae", "flow", "pixelcnn")}
+    assert re.search(bound, lines["vae"])
+    assert re.search(estimate, lines["flow"])
+    assert "2.02" in lines["pixelcnn"]
+    assert not re.search(rf"{bound}|{estimate}", lines["pixelcnn"])
+
+
+def test_csv_and_json_name_the_kind_of_each_likelihood(outputs: dict[str, str]) -> None:
+    rows = {entry["model"]: entry for entry in csv.DictReader(io.StringIO(outputs["csv"]))}
+    assert [rows[model]["bits_per_dim_kind"] for model in ("vae", "pixelcnn", "flow")] == ["iwae", "exact", ""]
+    assert rows["flow"]["bits_per_dim_estimate_kind"] == "estimate"
+    document = {entry["model"]: entry["scores"] for entry in json.loads(outputs["json"])["rows"]}
+    assert document["vae"]["bits_per_dim"]["kind"] == "iwae"
+    assert document["pixelcnn"]["bits_per_dim"]["kind"] == "exact"
+    assert document["flow"]["bits_per_dim_estimate"]["kind"] == "estimate"
+    assert "bits_per_dim" not in document["flow"]
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_every_format_withholds_a_likelihood_and_says_why(outputs: dict[str, str], format_: str) -> None:
+    assert "no distribution has this entropy" in outputs[format_]
+    if format_ in ("rich", "md", "latex", "html"):
+        assert "withheld" in line_of(outputs[format_], "flatterer")
+
+
+def test_a_withheld_score_is_null_in_json_and_empty_in_csv(outputs: dict[str, str]) -> None:
+    rows = {entry["model"]: entry for entry in csv.DictReader(io.StringIO(outputs["csv"]))}
+    assert rows["flatterer"]["bits_per_dim"] == ""
+    assert rows["flatterer"]["bits_per_dim_withheld"] == "no distribution has this entropy"
+    document = {entry["model"]: entry for entry in json.loads(outputs["json"])["rows"]}
+    assert "bits_per_dim" not in document["flatterer"]["scores"]
+    assert document["flatterer"]["withheld"]["bits_per_dim"][0]["reason"] == "no distribution has this entropy"
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_every_format_marks_an_unaudited_likelihood(outputs: dict[str, str], format_: str) -> None:
+    if format_ in ("csv", "json"):
+        assert "unaudited" in re.sub(r'"model": "unaudited"', "", outputs[format_])
+    else:
+        assert re.search(r"2\.02\$?\?", line_of(outputs[format_], "unaudited"))
+        assert not re.search(r"2\.02\$?\?", line_of(outputs[format_], "pixelcnn"))
+        assert "? unaudited: nothing has checked" in flat(outputs[format_])
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_every_format_shows_a_warning_and_what_it_means(outputs: dict[str, str], format_: str) -> None:
+    assert "closer to the training data than held-out data" in flat(outputs[format_])
+    if format_ not in ("csv", "json", "rich"):
+        assert re.search(r"0\.902\$?!", line_of(outputs[format_], "train-copy"))
+        assert not re.search(r"0\.902\$?!", line_of(outputs[format_], "pixelcnn"))
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_warning_is_told_where_its_column_is_not_shown(wide: Leaderboard, width: int) -> None:
+    output = flat(printed(wide, width))
+    assert "! may be copying: Nn_Ratio of train-copy (5/5 seeds): closer to the training data" in output
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_every_format_has_the_ranks(outputs: dict[str, str], wide: Leaderboard, format_: str) -> None:
+    ranks = {entry.model: entry.scores["fid"].rank for entry in wide.rows}
+    assert ranks == {"pixelcnn": 1, "vae": 2, "flatterer": 3, "unaudited": 4, "train-copy": None, "flow": 5}
+    if format_ == "csv":
+        found = {entry["model"]: entry["fid_rank"] for entry in csv.DictReader(io.StringIO(outputs["csv"]))}
+        assert found == {model: "" if rank is None else str(rank) for model, rank in ranks.items()}
+    elif format_ == "json":
+        rows = json.loads(outputs["json"])["rows"]
+        assert {entry["model"]: entry["scores"]["fid"]["rank"] for entry in rows} == ranks
+    else:
+        assert "(5)" in line_of(outputs[format_], "flow")
+        assert not re.search(r"\(\d\)", line_of(outputs[format_], "train-copy"))
+        assert "1 + the number of contenders that are significantly better" in flat(outputs[format_]).replace(
+            "&#39;", "'"
+        )
+
+
+def test_bounds_are_said_to_rank_by_their_bound(outputs: dict[str, str]) -> None:
+    assert "Bounds rank by their bound" in flat(outputs["rich"])
+    assert "(12 of them effective" in flat(outputs["rich"]).replace("12.5", "12")
+
+
+@pytest.mark.parametrize("format_", ["rich", "md", "latex", "html"])
+def test_the_legend_has_training_and_sampling_variance_and_the_agreement_of_evaluators(
+    outputs: dict[str, str], format_: str
+) -> None:
+    output = re.sub(r"\\(?=[\[\]])", "", flat(outputs[format_]))
+    assert "median over rows: FID [tiny-cnn-v1] 0 % and 3.5 %" in output
+    assert "tau-b: FID 1.00 (6 rows)" in output
+
+
+def test_json_has_training_and_sampling_variance_the_audit_and_the_agreement(outputs: dict[str, str]) -> None:
+    document = json.loads(outputs["json"])
+    vae = next(entry for entry in document["rows"] if entry["model"] == "vae")["scores"]
+    assert vae["fid"]["variance"]["sampling"] > vae["fid"]["variance"]["training"] >= 0
+    assert vae["fid"]["variance"]["log_scale"]
+    assert (vae["bits_per_dim"]["audit"], vae["bits_per_dim"]["smallest_flattery"]) == ("passed", 0.05)
+    assert vae["bits_per_dim"]["effective_draws"] == 12.5
+    assert document["agreement"] == [
+        {"metric": "fid", "title": "FID", "evaluators": ["tiny-cnn-v1", "tiny-random-v1"], "tau": 1.0, "rows": 6}
+    ]
+
+
+def test_fewer_than_five_seeds_are_said_to_have_no_ranks() -> None:
+    of = factories.benchmark(seeds=[0, 1, 2])
+    found = [factories.record(model, seed, of) for model in ("a", "b") for seed in range(3)]
+    board = build(of, factories.METRICS, Loaded(found, []))
+    assert "No ranks: they need 5 seeds, and there are 3." in text.markdown(board)
+
+
+def test_the_page_groups_its_columns(outputs: dict[str, str]) -> None:
+    groups = re.findall(r'<th scope="colgroup" colspan="(\d+)">(\w+)</th>', outputs["html"])
+    assert groups == [("10", "quality"), ("2", "likelihood"), ("1", "control"), ("3", "copying"), ("5", "cost")]
