@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genbench.errors import DataError
+from genbench.files import write_whole
 
 Float64 = NDArray[np.float64]
 
@@ -145,20 +144,7 @@ def write_reference(path: Path, reference: Reference) -> None:
     about = {"source": asdict(reference.source), "sha256": reference.digest, "genbench": __version__}
     metadata = {KEY: json.dumps(about, sort_keys=True)}  # one key: safetensors writes several in any order
     content = {name: np.asarray(array, order="C") for name, array in vars(reference.arrays).items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = None
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.stem}-", delete=False) as stream:
-            draft = Path(stream.name)
-            stream.write(save(content, metadata))
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.chmod(0o644)
-        draft.replace(path)
-    except OSError:
-        if draft is not None:
-            draft.unlink(missing_ok=True)
-        raise
+    write_whole(path, save(content, metadata))
 
 
 def _open(path: Path) -> Any:

@@ -263,6 +263,14 @@ def test_noisy_probabilities_that_sum_to_more_are_seen(kind: str) -> None:
     assert mass.total > mass.limit
 
 
+@pytest.mark.parametrize("kind", ["importance", "bound"])
+def test_a_density_too_large_for_a_float_is_a_finite_failure(kind: str) -> None:
+    mass = estimated_mass(kind, 1000.0 + np.random.default_rng(4).standard_normal((5, 50)))  # type: ignore[arg-type]
+    assert math.isfinite(mass.total)
+    assert math.isfinite(mass.limit)
+    assert mass.total > mass.limit
+
+
 def test_the_key_is_of_the_model_and_the_shape_of_its_data_only(folder: Path) -> None:
     job = job_of_spec(folder, SPECS["marginals"])
     assert key_of(replace(job, seed=3, data_sha256="other", metrics=[])) == key_of(job)

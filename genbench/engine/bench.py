@@ -42,6 +42,7 @@ def bench_of(job: Job) -> Bench:
         second_training=second_training,
         training=training,
         held_out=held_out,
+        cache=cache,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import threading
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from genbench.audit_key import AUDIT_VERSION, key_of
+from genbench.files import write_whole
 from genbench.job import Job
 from genbench.record import Audit
 
@@ -65,9 +67,8 @@ def _made(path: Path, key: str, ended: Ended) -> Audit | None:
         reason = f"the audit could not be completed: {ended.reason or 'it left no verdict'}"
         audit = Audit(AUDIT_VERSION, key, "failed", reason, None, [])
     if ended.status in ("ok", *OF_THE_MODEL):
-        draft = path.with_suffix(".part")
-        draft.write_text(json.dumps(dataclasses.asdict(audit), allow_nan=False))
-        draft.replace(path)
+        with contextlib.suppress(OSError):  # it is then made again
+            write_whole(path, json.dumps(dataclasses.asdict(audit), allow_nan=False).encode())
     return audit
 
 

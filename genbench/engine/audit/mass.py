@@ -22,6 +22,9 @@ REPLICATES = 16
 """Kinds that draw are averaged over as many draws as make ``DIMENSIONS`` dimensions, at most ``MOST`` in all and at
 least ``REPLICATES`` for each example."""
 
+LARGEST = 300.0
+"""Nats beyond which a claimed probability counts as e^300: squares of it are still finite."""
+
 SPACE_STEPS = 150
 """Training steps on a space of a few examples: enough for a code to be used."""
 
@@ -33,6 +36,7 @@ class Mass:
     Attributes:
         total: the sum over examples of exp(log_prob), for kinds that draw of their mean.
         limit: the most that it may be: 1 and what rounding and chance allow.
+        rounding: what rounding alone allows.
     """
 
     total: float
@@ -66,6 +70,7 @@ def mass_of(subject: Subject, model: Model, x: np.ndarray, prior: np.ndarray) ->
 def estimated_mass(kind: LikelihoodKind, nats: np.ndarray) -> Mass:
     """The mass of replicates of each example's log_prob, float64 ``[X, R]``."""
     replicates = nats.shape[1]
+    nats = np.minimum(nats, LARGEST)
     if kind == "importance":
         sums = np.exp(nats).sum(axis=0)  # [R]
         error = float(sums.std(ddof=1)) / math.sqrt(replicates)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +38,7 @@ class Bench:
         second, second_reference: of the second evaluator, or None.
         second_training: what the second evaluator says of the training data; called when needed.
         training, held_out: the examples; called when needed.
+        cache: a folder for what is the same for all samples.
     """
 
     data: DataSpec
@@ -47,6 +49,7 @@ class Bench:
     second_training: Callable[[], Reference]
     training: Callable[[], Examples]
     held_out: Callable[[], Examples]
+    cache: Path | None = None
 
 
 def look_at(
@@ -79,7 +82,10 @@ def material_of(
     """The material of samples whose features and logits are known, of the second evaluator too where there is one."""
 
     def pixels() -> Space:
-        return Space(*(_points(x, bench.data) for x in (samples, bench.training()[0], bench.held_out()[0])))
+        training, held_out = bench.training()[0], bench.held_out()[0]
+        return Space(
+            _points(samples, bench.data), _points(training, bench.data), _points(held_out, bench.data), bench.cache
+        )
 
     second = None
     if seen_second is not None and bench.second_reference is not None:
@@ -88,7 +94,9 @@ def material_of(
         def second_space() -> Space:
             return Space(features, bench.second_training().arrays.features, reference.arrays.features)
 
-        second = Material(samples, labels, *seen_second, reference, space=second_space, is_second=True)
+        second = Material(
+            samples, labels, *seen_second, reference, space=second_space, is_second=True, cache=bench.cache
+        )
 
     def class_shares() -> Float64 | None:
         labels = bench.training()[1]
@@ -105,6 +113,7 @@ def material_of(
         classes=bench.data.classes,
         class_shares=class_shares,
         space=pixels,
+        cache=bench.cache,
         training=lambda: (bench.training()[0], bench.held_out()[0]),
     )
 

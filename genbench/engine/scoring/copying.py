@@ -13,11 +13,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from genbench.engine.scoring.keeping import kept
 from genbench.engine.scoring.pairs import Array, Float64
 from genbench.errors import DataError
 
@@ -25,6 +27,8 @@ SIZE_MOST, TRAINING_MOST = 2000, 8000
 """Examples in a set, and of the training data that are looked at: distances then take less than half a GiB."""
 SIZE_LEAST = 20
 DRAWS, NULL_DRAWS = 100, 1000
+NULL_VERSION = 1
+"""Raised whenever a null distribution comes out otherwise: what is kept of it is then made anew."""
 SEED = 2020
 NULL_PERCENTILE = 1.0
 """Below it, 99 % of honest held-out data look less like copies."""
@@ -93,13 +97,14 @@ class Copying:
     cells: int
 
 
-def copying(samples: Array, training: Array, held_out: Array) -> Copying:
+def copying(samples: Array, training: Array, held_out: Array, nulls: Path | None = None) -> Copying:
     """Look for copies of the training data in one space, of pixels or features.
 
     Deterministic: subsets come from a seed of their own. Takes less than 1 GiB beside the arrays.
 
     Args:
         samples, training, held_out: ``[N, d]``, ``[T, d]``, ``[M, d]``.
+        nulls: a folder in which null distributions are kept, since they are the same for all samples.
 
     Raises:
         DataError: for fewer than 20 samples or training examples, or 40 held-out ones.
@@ -110,23 +115,48 @@ def copying(samples: Array, training: Array, held_out: Array) -> Copying:
             f"copying is judged from {SIZE_LEAST} samples, {SIZE_LEAST} training and {2 * SIZE_LEAST} held-out "
             f"examples or more, not {len(samples)}, {len(training)} and {len(held_out)}"
         )
-    looked_at = _some(samples, size), _some(held_out, 2 * size)
-    scene = Scene(*looked_at, _some(training, TRAINING_MOST), size)
+    scene = Scene(_some(samples, size), _some(held_out, 2 * size), _some(training, TRAINING_MOST), size)
     suspects, honest = np.arange(size), np.arange(size, 3 * size)
 
-    # Of its own seed, so that the null distribution is the same for all samples.
-    generator, null_generator = np.random.default_rng(SEED), np.random.default_rng(SEED + 1)
-    found, null = np.empty((DRAWS, 3)), np.empty((NULL_DRAWS, 3))
+    generator, found = np.random.default_rng(SEED), np.empty((DRAWS, 3))
     for draw in range(DRAWS):
         found[draw] = scene.statistics(suspects, generator.permutation(honest)[:size], generator)
-    for draw in range(NULL_DRAWS):
-        mixed = null_generator.permutation(honest)
-        null[draw] = scene.statistics(mixed[:size], mixed[size:], null_generator)
+    null = null_distribution(scene.training, scene.held_out, nulls)
     ratio, authenticity, c_t = (
         CopyStatistic(float(np.median(values)), beside) for values, beside in zip(found.T, null.T, strict=True)
     )
     authpct = 100 * float(scene.authentic[suspects].mean())
     return Copying(ratio, authenticity, c_t, authpct, size, len(scene.training), scene.cells)
+
+
+def null_distribution(training: Array, held_out: Array, folder: Path | None = None) -> Float64:
+    """The three statistics of one random half of the held-out data against the other, float64 ``[NULL_DRAWS, 3]``.
+
+    Args:
+        training, held_out: ``[T, d]`` and ``[2 size, d]``.
+        folder: where it is kept by the hash of both; one that cannot be written only costs the time again.
+    """
+    path = None if folder is None else folder / f"null-{_key(training, held_out)}.npy"
+    return kept(path, (NULL_DRAWS, 3), lambda: _null_distribution(training, held_out))
+
+
+def _null_distribution(training: Array, held_out: Array) -> Float64:
+    size = len(held_out) // 2
+    # Without the samples, in whose company the last bits of distances might differ.
+    scene, generator = Scene(held_out[:0], held_out, training, size), np.random.default_rng(SEED + 1)
+    null = np.empty((NULL_DRAWS, 3))
+    for draw in range(NULL_DRAWS):
+        mixed = generator.permutation(2 * size)
+        null[draw] = scene.statistics(mixed[:size], mixed[size:], generator)
+    return null
+
+
+def _key(training: Array, held_out: Array) -> str:
+    digest = hashlib.blake2b(f"{NULL_VERSION}".encode(), digest_size=16)
+    for array in (training, held_out):
+        digest.update(f"{array.dtype.str} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -125,22 +125,6 @@ def kernel_means_between(x: Array, y: Array, x_subsets: Subsets, y_subsets: Subs
     return np.array(means)
 
 
-def kernel_mean_within(x: Array) -> float:
-    """The mean of KID's kernel over all pairs of different rows of ``[n, d]``.
-
-    Raises:
-        DataError: for fewer than 2 rows.
-    """
-    if len(x) < 2:
-        raise DataError(f"KID needs 2 samples or more, not {len(x)}")
-    return float(kernel_means_within(x, np.arange(len(x))[None])[0])
-
-
-def kernel_mean_between(x: Array, y: Array) -> float:
-    """The mean of KID's kernel over all pairs of a row of ``[n, d]`` and one of ``[m, d]``."""
-    return float(kernel_means_between(x, y, np.arange(len(x))[None], np.arange(len(y))[None])[0])
-
-
 def kernel_distance_of_subsets(x: Array, y: Array, subsets: int = SUBSETS, size: int = SUBSET_SIZE) -> float:
     """KID of ``[n, d]`` against ``[m, d]`` as the mean over subsets, drawn as torch-fidelity draws them."""
     return _distance(x, y, *draw_subsets(len(x), len(y), subsets, size))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from numpy.typing import NDArray
 
 from genbench.engine.scoring.comparison import Comparison, compare
 from genbench.engine.scoring.copying import Copying, copying
-from genbench.engine.scoring.frechet import square_root_factor
 from genbench.engine.scoring.pairs import Float64
 from genbench.engine.scoring.reference import Reference, real_side_of
 from genbench.errors import DataError
@@ -51,6 +51,7 @@ class Material:
         space: gives the space in which copies of the training data are looked for: of pixels, or for the second
             evaluator of its features. Called by what needs it, since it holds the training data.
         is_second: whether this is how the second evaluator sees the samples.
+        cache: a folder for what is the same for all samples, or None.
         training: gives the training and the held-out examples, uint8 ``[T, *shape]`` and ``[M, *shape]``.
     """
 
@@ -65,6 +66,7 @@ class Material:
     class_shares: Callable[[], Float64 | None] = lambda: None
     space: Callable[[], Space] | None = None
     is_second: bool = False
+    cache: Path | None = None
     training: Callable[[], tuple[NDArray[np.uint8], NDArray[np.uint8]]] | None = None
 
     @property
@@ -73,20 +75,9 @@ class Material:
         return len(self.samples)
 
     @cached_property
-    def mean(self) -> Float64:
-        """float64 ``[d]``."""
-        mean: Float64 = self.features.mean(axis=0, dtype=np.float64)
-        return mean
-
-    @cached_property
-    def factor(self) -> Float64:
-        """F with F^T F the covariance of the features, float64 ``[min(N, d), d]``."""
-        return square_root_factor(self.features)
-
-    @cached_property
     def comparison(self) -> Comparison:
         """KID, precision, recall, density and coverage, which share their distances."""
-        return compare(self.features, self.reference.arrays.features, real_side_of(self.reference, self.n))
+        return compare(self.features, self.reference.arrays.features, real_side_of(self.reference, self.n, self.cache))
 
     @cached_property
     def copying(self) -> Copying:
@@ -98,7 +89,7 @@ class Material:
         if self.space is None:
             raise DataError("copies can only be looked for where the training data are at hand")
         space = self.space()
-        return copying(space.samples, space.training, space.held_out)
+        return copying(space.samples, space.training, space.held_out, self.cache)
 
     def fingerprint(self, metric: str, **parameters: object) -> dict[str, Any]:
         """What a score of features must share with another to be compared with it."""

@@ -19,7 +19,7 @@ from genbench.engine.scoring.classes import (
 )
 from genbench.engine.scoring.classes import label_accuracy as accuracy
 from genbench.engine.scoring.copying import CopyStatistic, duplicate_share
-from genbench.engine.scoring.frechet import frechet_distance_at_infinity, frechet_distance_of_factors
+from genbench.engine.scoring.frechet import frechet_distance_at_infinity, frechet_distance_of_features
 from genbench.engine.scoring.kernel import FULL_KID_BELOW, SUBSET_SEED, SUBSET_SIZE, SUBSETS
 from genbench.engine.scoring.material import Material, Measured
 from genbench.engine.scoring.modes import Modes, mode_ids, modes_of
@@ -30,7 +30,7 @@ from genbench.errors import DataError
 def fid(material: Material) -> Measured:
     """Frechet distance between samples and held-out data; biased upwards at small n, so n is fingerprinted."""
     real = material.reference.arrays
-    value = frechet_distance_of_factors(material.mean, material.factor, real.mean, real.factor)
+    value = frechet_distance_of_features(material.features, real.mean, real.factor)
     return Measured(value, material.n, fingerprint=material.fingerprint("fid/1"))
 
 
@@ -39,7 +39,8 @@ def fd_inf(material: Material) -> Measured:
     real = material.reference.arrays
     found = frechet_distance_at_infinity(material.features, real.mean, real.factor)
     details = {"intercept_stderr": found.stderr}
-    fingerprint = material.fingerprint("fd_inf/1", sizes=[found.sizes[0], found.sizes[-1], len(found.sizes)])
+    sizes = [found.sizes[0], found.sizes[-1], len(found.sizes)]
+    fingerprint = material.fingerprint("fd_inf/1", sizes=sizes, draws=found.draws)
     return Measured(found.value, material.n, fingerprint=fingerprint, details=details)
 
 

@@ -243,14 +243,3 @@ def neighbour_shares(generated: Array, real: Array) -> Shares:
     """
     real_radii, wide_radii = radii_to(real, [NEIGHBOURS, DENSITY_NEIGHBOURS])
     return ball_shares(generated, real, neighbour_radii(generated), real_radii, wide_radii)
-
-
-def precision_recall(generated: Array, real: Array, k: int = NEIGHBOURS) -> tuple[float, float]:
-    """Precision and recall alone, with balls that reach to the k-th neighbour."""
-    return shares_within(generated, real, neighbour_radii(generated, k), neighbour_radii(real, k))
-
-
-def shares_within(generated: Array, real: Array, generated_radii: Radii, real_radii: Radii) -> tuple[float, float]:
-    """Precision and recall alone, from known radii; see :func:`ball_shares`."""
-    found = ball_shares(generated, real, generated_radii, real_radii, real_radii)
-    return found.precision, found.recall

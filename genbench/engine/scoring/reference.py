@@ -17,8 +17,9 @@ from genbench.engine.contract import prepare_torch
 from genbench.engine.data import Examples
 from genbench.engine.scoring.comparison import RealSide, real_side
 from genbench.engine.scoring.evaluators import extract, load_evaluator
-from genbench.engine.scoring.frechet import square_root_factor
-from genbench.engine.scoring.kernel import FULL_KID_BELOW, kernel_means_within, kid_subsets
+from genbench.engine.scoring.frechet import covariance, square_root_factor
+from genbench.engine.scoring.keeping import kept
+from genbench.engine.scoring.kernel import FULL_KID_BELOW, SUBSETS, kernel_means_within, kid_subsets
 from genbench.errors import DataError, StoreError
 from genbench.reference_file import Arrays, Reference, Source, read_reference, write_reference
 from genbench.specs import EvaluatorSpec
@@ -64,7 +65,7 @@ def reference_from(
         logits=logits,
         labels=np.zeros(0, np.int64) if labels is None else labels,
         mean=mean,
-        cov=np.atleast_2d(np.cov(features, rowvar=False, dtype=np.float64)),
+        cov=covariance(features).numpy(),
         factor=square_root_factor(features),
         radii=side.radii,
         wide_radii=side.wide_radii,
@@ -73,16 +74,22 @@ def reference_from(
     return Reference(source, arrays)
 
 
-def real_side_of(reference: Reference, n: int) -> RealSide:
+def real_side_of(reference: Reference, n: int, cache: Path | None = None) -> RealSide:
     """What :func:`~genbench.engine.scoring.comparison.compare` needs to know of the real examples for n samples.
 
     From 5,000 on both sides KID's subsets hang on n too; their means are computed once for each n.
+
+    Args:
+        cache: a folder in which they are kept.
     """
     arrays, m = reference.arrays, len(reference.arrays.features)
     if min(n, m) < FULL_KID_BELOW:
         return RealSide(arrays.radii, arrays.wide_radii, arrays.kernel_mean[None])
     if n not in reference.subset_means:
-        reference.subset_means[n] = kernel_means_within(arrays.features, kid_subsets(n, m)[1])
+        path = None if cache is None else cache / f"kernel-{reference.digest[:32]}-{n}.npy"
+        reference.subset_means[n] = kept(
+            path, (SUBSETS,), lambda: kernel_means_within(arrays.features, kid_subsets(n, m)[1])
+        )
     return RealSide(arrays.radii, arrays.wide_radii, reference.subset_means[n])
 
 

@@ -1,0 +1,34 @@
+"""Small arrays that are the same for all samples of a benchmark, kept in the cache."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from genbench.engine.scoring.pairs import Float64
+from genbench.files import write_whole
+
+
+def kept(path: Path | None, shape: tuple[int, ...], make: Callable[[], Float64]) -> Float64:
+    """The float64 array in an ``.npy`` file, or a new one, which is then kept there.
+
+    Args:
+        path: named by all that the array hangs on; None to keep nothing. One that cannot be written only costs the time
+            again.
+        shape: of the array. A file that holds anything but such an array of finite numbers is made anew.
+    """
+    if path is None:
+        return make()
+    with contextlib.suppress(OSError, ValueError, EOFError):
+        found = np.load(path, allow_pickle=False)
+        if found.shape == shape and found.dtype == np.float64 and bool(np.isfinite(found).all()):
+            return np.asarray(found)
+    made, buffer = make(), io.BytesIO()
+    np.save(buffer, made, allow_pickle=False)
+    with contextlib.suppress(OSError):
+        write_whole(path, buffer.getvalue())
+    return made
