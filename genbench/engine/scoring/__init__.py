@@ -83,9 +83,7 @@ def material_of(
 
     def pixels() -> Space:
         training, held_out = bench.training()[0], bench.held_out()[0]
-        return Space(
-            _points(samples, bench.data), _points(training, bench.data), _points(held_out, bench.data), bench.cache
-        )
+        return Space(_points(samples, bench.data), _points(training, bench.data), _points(held_out, bench.data))
 
     second = None
     if seen_second is not None and bench.second_reference is not None:
