@@ -58,4 +58,12 @@ def small_spaces(data: DataSpec) -> list[DataSpec]:
 
 def supported_spaces(spec: ModelSpec, data: DataSpec) -> list[DataSpec]:
     """Those of :func:`small_spaces` that the model supports; for a model's job."""
-    return [space for space in small_spaces(data) if spec.supports(space) is None]
+    return [space for space in small_spaces(data) if _supports(spec, space)]
+
+
+def _supports(spec: ModelSpec, space: DataSpec) -> bool:
+    """A plugin that cannot even say whether it supports an odd shape does not."""
+    try:
+        return spec.supports(space) is None
+    except Exception:
+        return False

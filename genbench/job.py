@@ -44,6 +44,7 @@ class Job:
         benchmark, model, seed: its identity.
         factory, config_type: import strings ``"package.module:Name"`` of the model's class and config.
         likelihood, max_epochs: of the model's spec.
+        audit_spaces: spaces so small that the audit can sum the likelihood over them, which the model supports.
         sys_path: folders to put on ``sys.path`` before either is imported.
         data, data_folder: the data's spec and the folder of its materialised splits.
         train_examples: number of training examples that the run sees.
@@ -60,6 +61,7 @@ class Job:
     config_type: str
     likelihood: LikelihoodKind | None
     max_epochs: int | None
+    audit_spaces: list[DataSpec]
     sys_path: list[str]
     data: DataSpec
     data_sha256: str

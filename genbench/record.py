@@ -142,7 +142,7 @@ class Audit:
 
     Attributes:
         version: of the audit's protocol.
-        key: of what was audited: code, configuration, data's spec; see :func:`genbench.engine.audit.key_of`.
+        key: of what was audited: code, configuration, data's spec; see :func:`genbench.audit_key.key_of`.
         verdict: ``failed`` keeps the likelihood out of the record's scores.
         reason: why it failed, for the table; else None.
         smallest_flattery: the least excess, in bits/dim, that the audit would have seen; None if it never got there.

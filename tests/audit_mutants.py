@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "examples" / "genbench-flow" / "src"))
 
 from genbench import DataSpec, ModelSpec  # noqa: E402
-from genbench.audit_key import key_of, seed_of  # noqa: E402
+from genbench.audit_key import key_of, seed_of, small_spaces, supported_spaces  # noqa: E402
 from genbench.benchmark import LikelihoodTable, SamplesTable  # noqa: E402
 from genbench.engine.audit import audit_with  # noqa: E402
 from genbench.engine.audit.subject import Subject  # noqa: E402
@@ -277,6 +277,7 @@ def job_for(
         "config_type": f"{type(config).__module__}:{type(config).__qualname__}",
         "likelihood": kind,
         "max_epochs": max_epochs,
+        "audit_spaces": small_spaces(data),
         "sys_path": [],
         "data": data,
         "data_sha256": "",
@@ -302,9 +303,10 @@ def job_of_spec(folder: Path, spec: ModelSpec, data: DataSpec = DIGITS, **overri
     from genbench.specs import resolve_config
 
     config = resolve_config(spec, data, overrides)
-    return job_for(
+    job = job_for(
         folder, import_string(spec.factory), config, spec.likelihood, spec.conditional, spec.max_epochs, data
     )
+    return dataclasses.replace(job, audit_spaces=supported_spaces(spec, data))
 
 
 def mutant_job(folder: Path, mutant: str, family: str) -> Job:

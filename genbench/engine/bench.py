@@ -51,7 +51,13 @@ def load_log_probs(path: Path) -> LogProbs | None:
     if not path.is_file():
         return None
     with np.load(path) as arrays:
-        return LogProbs(arrays["nats"], str(arrays["kind"]), int(arrays["draws"]), int(arrays["dims"]))  # type: ignore[arg-type]
+        return LogProbs(
+            nats=arrays["nats"],
+            kind=str(arrays["kind"]),  # type: ignore[arg-type]
+            draws=int(arrays["draws"]),
+            dims=int(arrays["dims"]),
+            effective_draws=arrays.get("effective_draws"),
+        )
 
 
 def look_at_files(job: Job, samples: str, nats: str, bench: Bench) -> Material:

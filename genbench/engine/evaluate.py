@@ -129,6 +129,7 @@ def _write_nats(job: Job, suffix: str, examples: int, draws: int) -> None:
             kind=np.array(found.kind),
             draws=np.array(found.draws),
             dims=np.array(found.dims),
+            **({} if found.effective_draws is None else {"effective_draws": found.effective_draws}),
         )
 
 

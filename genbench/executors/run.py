@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from genbench import __version__
+from genbench.audit_key import supported_spaces
 from genbench.benchmark import Benchmark
 from genbench.errors import StoreError
 from genbench.executors.audits import Audits
@@ -130,6 +131,7 @@ def make_job(run: PlannedRun, context: Context) -> Job:
         config_type=entry.config_type,
         likelihood=entry.spec.likelihood,
         max_epochs=entry.spec.max_epochs,
+        audit_spaces=supported_spaces(entry.spec, benchmark.dataset.data),
         sys_path=sys_path(entry.plugin),
         data=benchmark.dataset.data,
         data_sha256=benchmark.dataset.sha256,

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from genbench.audit_key import AUDIT_VERSION, key_of, seed_of, small_spaces
+from genbench.audit_key import AUDIT_VERSION, key_of, seed_of
 from genbench.engine import rng
 from genbench.engine.audit import known_entropy, mass, repeatable
 from genbench.engine.audit.finding import guarded, skipped
@@ -52,7 +52,7 @@ def audit_with(subject: Subject, key: str) -> Audit:
         findings += tested
         flatteries += flattery
     findings.append(guarded("slice", lambda: mass.one_pixel(subject)))
-    findings += _sums(subject, getattr(subject.job, "audit_spaces", None))
+    findings += _sums(subject, subject.job.audit_spaces)
     return _verdict(key, findings, min(flatteries, default=None), data)
 
 
@@ -76,11 +76,10 @@ def _test_on(subject: Subject, source: Source, with_form: bool) -> tuple[list[Au
     return findings, flattery
 
 
-def _sums(subject: Subject, spaces: list[DataSpec] | None) -> list[AuditFinding]:
+def _sums(subject: Subject, spaces: list[DataSpec]) -> list[AuditFinding]:
     """Sums over the small spaces that the model can be used on."""
-    if spaces is not None and not spaces:
+    if not spaces:
         return [skipped("sum over a small space", "the model's spec supports none that is small enough")]
-    spaces = small_spaces(subject.data) if spaces is None else spaces
     return [guarded(mass.name_of(space), partial(mass.whole_space, subject, space)) for space in spaces]
 
 
