@@ -32,7 +32,7 @@ from genbench.specs import DataSpec
 
 PAGE = ROOT / "docs" / "calibration.md"
 N = 100
-QUALITY_DRAWS, COPYING_DRAWS = 3, 2
+QUALITY_DRAWS, COPYING_DRAWS = 4, 2
 WIDE = 8.0
 """So many standard errors over 20 draws show in few draws too."""
 SURE = THRESHOLD * math.sqrt(DRAWS / QUALITY_DRAWS)
