@@ -352,7 +352,7 @@ COPYING = (
             "held-out>near-copies",
         ),
         reference="Stein et al. 2023, arXiv:2306.04675",
-        summary="distance of samples to training data over that to held-out data; 1 for honest samples, below it for copies",
+        summary="distance of samples to training data over that to held-out data; about 1 if honest, less for copies",
     ),
     MetricSpec(
         name="authenticity",

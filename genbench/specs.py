@@ -188,8 +188,10 @@ class MetricSpec:
         log_scale: whether intervals over seeds are taken of its logarithm (positive, skewed scores).
         needs_logits: whether it reads the evaluator's class logits; a benchmark whose evaluator has none can't have it.
         both_evaluators: whether it is taken with the benchmark's second evaluator too, in a column of its own.
-        tells_apart: rungs of the calibration ladder (:mod:`genbench.engine.calibration`) that it must tell apart.
-        blind_to: rungs that it does not see. Both are verified by ``genbench doctor --calibrate``.
+        tells_apart: chains of rungs of the calibration ladder that it must order, ``"noise-1>noise-2"``; see
+            :func:`genbench.rungs.claims_of`.
+        blind_to: pairs that it does not see, ``"a=b"``, or takes the wrong way round, ``"a<b"``. Both are verified by
+            ``genbench doctor --calibrate``.
         reference: the paper.
         summary: one line for ``genbench list``.
     """

@@ -303,9 +303,7 @@ def job_of_spec(folder: Path, spec: ModelSpec, data: DataSpec = DIGITS, **overri
     from genbench.specs import resolve_config
 
     config = resolve_config(spec, data, overrides)
-    job = job_for(
-        folder, import_string(spec.factory), config, spec.likelihood, spec.conditional, spec.max_epochs, data
-    )
+    job = job_for(folder, import_string(spec.factory), config, spec.likelihood, spec.conditional, spec.max_epochs, data)
     return dataclasses.replace(job, audit_spaces=supported_spaces(spec, data))
 
 

@@ -125,6 +125,9 @@ def test_a_likelihood_that_flatters_is_withheld_and_the_run_is_ok(
     assert "bits_per_dim" in good.scores
     shown = genbench("show", "digits-smoke/zoo-flatters/seed-0", "--results", tmp_path / "results")
     assert (bad.audit.reason or "") in " ".join(shown.stdout.split())
-    assert json.loads(
-        genbench("show", "digits-smoke/marginals/seed-0", "--json", "--results", tmp_path / "results").stdout
-    )["audit"]["verdict"] == "passed"
+    assert (
+        json.loads(
+            genbench("show", "digits-smoke/marginals/seed-0", "--json", "--results", tmp_path / "results").stdout
+        )["audit"]["verdict"]
+        == "passed"
+    )

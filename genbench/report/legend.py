@@ -149,19 +149,31 @@ def _effective(cells: list[Cell]) -> str:
 
 
 def _flags(board: Leaderboard) -> list[str]:
+    """A line for each row with flagged scores."""
     lines = []
-    for column in board.columns:
-        flagged = {row.model: row.scores[column.key] for row in board.rows if _flagged(row.scores.get(column.key))}
-        if not flagged:
-            continue
-        models = ", ".join(f"{model} ({len(cell.flags)}/{len(cell.values)} seeds)" for model, cell in flagged.items())
-        reason = next(iter(next(iter(flagged.values())).flags.values()))
-        lines.append(f"{FLAGGED} {_warning(column)}: {column.title} of {models}: {shortened(reason)}")
+    copied = False
+    for row in board.rows:
+        flagged = [(column, row.scores[column.key]) for column in board.columns if _flagged(row.scores.get(column.key))]
+        copying = [
+            f"{column.title} in {len(cell.flags)} of {len(cell.values)} seeds"
+            for column, cell in flagged
+            if column.group == "copying"
+        ]
+        if copying:
+            lines.append(f"{FLAGGED} may be copying: {row.model}: {', '.join(copying)}.")
+            copied = True
+        lines += [
+            f"{FLAGGED} warning: {column.title} of {row.model} ({len(cell.flags)}/{len(cell.values)} seeds): "
+            + shortened(next(iter(cell.flags.values())))
+            for column, cell in flagged
+            if column.group != "copying"
+        ]
+    if copied:
+        lines.append(
+            f"{FLAGGED} means: nearer to the training data than 99 of 100 honest held-out sets are. So an honest model "
+            "has one in a hundred of its seeds and tests flagged."
+        )
     return lines
-
-
-def _warning(column: Column) -> str:
-    return "may be copying" if column.group == "copying" else "warning"
 
 
 def _flagged(cell: Cell | None) -> bool:
