@@ -48,7 +48,7 @@ class Column:
     Attributes:
         key: of its cells in the rows: the metric's name, ``fid@clip`` for the second evaluator.
         title: without a direction mark; a suffix in brackets names evaluator or plugin.
-        direction: which way is better.
+        direction: the metric's; see :attr:`better` for what is made of it.
         group: what it says something about.
         log_scale: whether statistics over seeds are taken of logarithms.
         evaluator: the second evaluator's name, else empty.
@@ -69,7 +69,13 @@ class Column:
     @property
     def ranked(self) -> bool:
         """Whether contenders may be ranked by it: it has a better and a worse, and its values may be compared."""
-        return self.direction != "none" and not self.key.endswith(ESTIMATE)
+        return self.better != "none" and not self.key.endswith(ESTIMATE)
+
+    @property
+    def better(self) -> Direction:
+        """Which way is better, for ranks, verdicts and arrows. No way is, of tests of copying: they flag, and a value
+        farther from the threshold is no better."""
+        return "none" if self.group == "copying" else self.direction
 
 
 def columns_of(

@@ -81,6 +81,8 @@ def why_not_demanded(benchmark: Benchmark, name: str, score: Score, group: Metri
     """
     if group is None:
         return None
+    if group == "likelihood" and score.value < 0:
+        return f"{score.value:g} {score.unit}".rstrip() + " is below 0: discrete data have no probability above 1"
     second = benchmark.second_evaluator
     evaluator = second if second and name.endswith(f"@{second.name}") else benchmark.evaluator
     demanded: dict[str, object] = {

@@ -6,6 +6,10 @@ import difflib
 from collections.abc import Iterable
 
 
+MOST_NAMED = 20
+"""Of the known names that an error lists."""
+
+
 class GenbenchError(Exception):
     """Base of all errors that the command line prints without a traceback.
 
@@ -20,7 +24,8 @@ class GenbenchError(Exception):
         """The error for a name that is not one of the known ones; suggests the nearest."""
         names = sorted(known)
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names[:MOST_NAMED]) or 'none'}{more}"
         return cls(f"unknown {what} {name!r}; {hint}")
 
 

@@ -23,6 +23,10 @@ each third party that brought metrics; neither can fail a run."""
 
 JOB = "job.json"
 PROGRESS = "progress"
+SEEN = "seen.npz"
+"""Features and logits of the last state's samples, for third parties' metrics."""
+MEASURED = "measured.json"
+"""What third parties' metrics have given so far."""
 
 
 @dataclass(frozen=True)

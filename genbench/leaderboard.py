@@ -71,17 +71,23 @@ class Leaderboard:
         ]
 
     def agreements(self) -> list[Agreement]:
-        """For each metric of two evaluators among the columns, whether they order the rows alike."""
+        """For each metric of two evaluators among the columns, whether they order the rows alike.
+
+        A score that says of no evaluator, such as one of pixels, is no evaluator's order.
+        """
         found = []
         for column in self.columns:
             metric = column.key.partition("@")[0]
             if not column.evaluator:
                 continue
-            means = [
-                (row.scores[metric].estimate.mean, row.scores[column.key].estimate.mean)
+            pairs = [
+                (row.scores[metric], row.scores[column.key])
                 for row in self.rows
                 if row.complete and metric in row.scores and column.key in row.scores
             ]
+            if any(not (a.evaluator and b.evaluator) for a, b in pairs):
+                continue
+            means = [(a.estimate.mean, b.estimate.mean) for a, b in pairs]
             tau = kendall_tau([first for first, _ in means], [second for _, second in means])
             title = column.title.partition(" [")[0]
             evaluators = (self.benchmark.evaluator.name, column.evaluator)
@@ -222,7 +228,7 @@ def _ranked(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
         contenders = [row for row in rows if _may_rank(row, column)]
         if len(contenders) > 1:
             groups = [list(row.scores[column.key].values.values()) for row in contenders]
-            found = ranks(groups, column.direction, column.log_scale)
+            found = ranks(groups, column.better, column.log_scale)
             placed |= {(row.model, column.key): rank for row, rank in zip(contenders, found, strict=True)}
     return [
         replace(row, scores={key: replace(cell, rank=placed.get((row.model, key))) for key, cell in row.scores.items()})

@@ -52,6 +52,15 @@ VOLATILE = (
 """Fields that two identical runs may differ in: times, memory and where they ran."""
 
 
+MAX_REASON = 500
+
+
+def clean(text: str) -> str:
+    """Text that any record can hold: no lone surrogates, no endless line."""
+    text = text.encode("utf-8", "replace").decode()
+    return text if len(text) <= MAX_REASON else text[:MAX_REASON] + " ..."
+
+
 class RecordError(GenbenchError):
     """A record that is not what the schema promises."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from genbench.errors import GenbenchError, VerificationFailed
 from genbench.matrix import PlannedRun, choose
 from genbench.record import Record, stable
 from genbench.selection import load_benchmark, select_model
-from genbench.store import RunKey, sha256_of
+from genbench.store import RunKey, model_folder, sha256_of
 
 if TYPE_CHECKING:
     from genbench.benchmark import Benchmark
@@ -47,11 +46,11 @@ def benchmark_of(registry: Registry, record: Record, name_or_path: str | None) -
 
 
 def plan_again(registry: Registry, benchmark: Benchmark, record: Record) -> PlannedRun:
-    """The run of a record, to be carried out anew with the configuration that stands in it.
+    """The run of a record, to be carried out anew.
 
     Raises:
-        VerificationFailed: if it can't come out the same: its code or benchmark is not the one that is installed, or
-            its training was ended by the clock.
+        VerificationFailed: if it can't come out the same: its code, configuration or benchmark is not the one that
+            is installed, or its training was ended by the clock.
     """
     if benchmark.digest != record.benchmark.digest:
         raise VerificationFailed(
@@ -66,14 +65,25 @@ def plan_again(registry: Registry, benchmark: Benchmark, record: Record) -> Plan
             f"{entry.identity.version}) is not that of the run ({record.model.plugin} {record.model.version}); install "
             "that version"
         )
+    if entry.identity.config != record.model.config:
+        raise VerificationFailed(
+            f"{record.run}: its configuration is not that of {record.model.name}; a model that is run with other "
+            "options bears them in its name"
+        )
     if record.spent.get("ended_by") == "seconds":
         raise VerificationFailed(
             f"{record.run}: its training was ended by the clock after {record.spent.get('steps')} steps, which no "
             "repetition can promise to do again"
         )
-    identity = dataclasses.replace(entry.identity, config=dict(record.model.config))
-    key = RunKey(benchmark.folder, record.model.name, record.seed)
-    return PlannedRun(key, dataclasses.replace(entry, identity=identity), "new", None)
+    return PlannedRun(RunKey(benchmark.folder, record.model.name, record.seed), entry, "new", None)
+
+
+def place_problems(folder: Path, record: Record) -> list[str]:
+    """What is wrong with where a record stands: its folder is named after its model and seed."""
+    wanted = (model_folder(record.model.name), f"seed-{record.seed}")
+    if (folder.absolute().parent.name, folder.absolute().name) == wanted:
+        return []
+    return [f"its folder {folder.parent.name}/{folder.name} is not that of the run, {'/'.join(wanted)}"]
 
 
 def file_differences(folder: Path, record: Record) -> list[Difference]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -43,6 +42,7 @@ class Cell:
         audited: of a likelihood, whether each record has the verdict of its audit; true for other scores.
         smallest_flattery: of a likelihood, the least excess in bits/dim that its audits would all have seen.
         effective_draws: of an importance likelihood, the mean over seeds of the effective number of its draws.
+        evaluator: whose features it was measured on, as its fingerprint has it; empty if on none.
     """
 
     estimate: Estimate
@@ -55,6 +55,7 @@ class Cell:
     audited: bool = True
     smallest_flattery: float | None = None
     effective_draws: float | None = None
+    evaluator: str = ""
 
     @property
     def is_likelihood(self) -> bool:
@@ -224,6 +225,7 @@ def _cell(scored: Mapping[int, Score], log_scale: bool) -> Cell:
         values=values,
         components=variance_components([[score.value, *score.repeats] for score in scored.values()], log_scale),
         flags={seed: score.flag for seed, score in scored.items() if score.flag},
+        evaluator=str(first.fingerprint.get("evaluator", "")),
     )
 
 
@@ -245,4 +247,4 @@ def _of_seeds(seeds: tuple[int, ...]) -> str:
 
 def _mean(values: Iterable[Any]) -> float | None:
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
-    return statistics.fmean(numbers) if numbers else None
+    return mean_interval(numbers).mean if numbers else None

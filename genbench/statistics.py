@@ -30,7 +30,7 @@ class Estimate:
 
     Attributes:
         mean: arithmetic, or geometric where ``log_scale`` is true.
-        low, high: ends of the Student-t interval; None where it can't be had.
+        low, high: ends of the Student-t interval; None where it can't be had, or an end is no finite number.
         n: number of values.
         log_scale: whether mean and interval were taken of the logarithms.
     """
@@ -44,7 +44,7 @@ class Estimate:
     @property
     def half_width(self) -> float | None:
         """Half the interval's width, in the values' unit."""
-        return None if self.low is None or self.high is None else (self.high - self.low) / 2
+        return None if self.low is None or self.high is None else self.high / 2 - self.low / 2
 
 
 def mean_interval(values: Sequence[float], log_scale: bool = False, level: float = LEVEL) -> Estimate:
@@ -59,21 +59,22 @@ def mean_interval(values: Sequence[float], log_scale: bool = False, level: float
         level: coverage, in (0, 1).
 
     Returns:
-        The estimate; without an interval for a single value, which says nothing of the spread.
+        The estimate; without an interval for a single value, which says nothing of the spread, and where an end of it
+        is beyond the range of floats.
 
     Raises:
         ValueError: if there is no value, one is not finite, or the level is out of range.
     """
     _check(values, level)
     log_scale = log_scale and min(values) > 0
-    scale = _scaled(values, log_scale)
-    n = len(scale)
-    mean, variance = _moments(scale)
-    back = math.exp if log_scale else float
+    (scaled,), back = _scaled([values], log_scale)
+    n = len(scaled)
+    mean, variance = _moments(scaled)
     if n == 1:
         return Estimate(values[0], None, None, 1, log_scale)
     half = student_t(n - 1, level) * math.sqrt(variance / n)
-    return Estimate(back(mean), back(mean - half), back(mean + half), n, log_scale)
+    inside = min(max(back(mean), min(values)), max(values))  # the way back must not round past the largest float
+    return Estimate(inside, *_interval(back(mean - half), back(mean + half)), n, log_scale)
 
 
 def student_t(degrees: float, level: float = LEVEL) -> float:
@@ -89,7 +90,8 @@ class Difference:
 
     Attributes:
         value: mean of the first less that of the second; where ``log_scale``, the ratio of the geometric means.
-        low, high: ends of its interval; None where a group has one value.
+            Infinite where it is beyond the range of floats.
+        low, high: ends of its interval; None where a group has one value, or an end is no finite number.
         p: of Welch's test that it is none, two-sided, in [0, 1]; None where a group has one value.
         log_scale: whether it was taken of logarithms.
     """
@@ -121,9 +123,9 @@ def welch(a: Sequence[float], b: Sequence[float], log_scale: bool = False, level
     _check(a, level)
     _check(b, level)
     log_scale = log_scale and min(*a, *b) > 0
-    (mean_a, variance_a), (mean_b, variance_b) = _moments(_scaled(a, log_scale)), _moments(_scaled(b, log_scale))
+    scaled, back = _scaled([a, b], log_scale)
+    (mean_a, variance_a), (mean_b, variance_b) = map(_moments, scaled)
     difference = mean_a - mean_b
-    back = math.exp if log_scale else float
     if min(len(a), len(b)) < 2:
         return Difference(back(difference), None, None, None, log_scale)
     error_a, error_b = variance_a / len(a), variance_b / len(b)
@@ -131,13 +133,15 @@ def welch(a: Sequence[float], b: Sequence[float], log_scale: bool = False, level
     rounding = SAME * max(abs(mean_a), abs(mean_b), float(log_scale))  # of logarithms it is absolute
     if error <= rounding:
         same = abs(difference) <= rounding
-        return Difference(back(difference), back(difference), back(difference), float(same), log_scale)
+        value = back(difference)
+        return Difference(value, *_interval(value, value), float(same), log_scale)
     # As shares of the sum, so that tiny variances do not vanish when they are squared.
     share_a, share_b = error_a / (error_a + error_b), error_b / (error_a + error_b)
     degrees = 1 / (share_a**2 / (len(a) - 1) + share_b**2 / (len(b) - 1))
     half = student_t(degrees, level) * error
     p = two_sided(difference / error, degrees)
-    return Difference(back(difference), back(difference - half), back(difference + half), p, log_scale)
+    ends = _interval(back(difference - half), back(difference + half))
+    return Difference(back(difference), *ends, p, log_scale)
 
 
 def two_sided(t: float, degrees: float) -> float:
@@ -241,6 +245,7 @@ class Components:
         training: standard deviation over trained states, sampling left out; None where it can't be told apart, and
             0 where sampling alone explains what is seen.
         sampling: standard deviation over independent sets of samples from one trained state; None without repeats.
+            Either is None where it is beyond the range of floats.
         runs, draws: trained states, and values in all.
         log_scale: whether both are of logarithms; :meth:`relative` then is the variation in parts of the score.
     """
@@ -276,19 +281,24 @@ def variance_components(groups: Sequence[Sequence[float]], log_scale: bool = Fal
     flat = [value for group in groups for value in group]
     _check(flat)
     log_scale = log_scale and min(flat) > 0
-    scaled = [_scaled(group, log_scale) for group in groups if group]
+    scaled, back = _scaled([group for group in groups if group], log_scale)
     k, total = len(scaled), len(flat)
     if total == k:
         return Components(None, None, k, total, log_scale)
+
+    def deviation(variance: float) -> float | None:
+        found = math.sqrt(variance) if log_scale else back(math.sqrt(variance))
+        return found if math.isfinite(found) else None
+
     means = [math.fsum(group) / len(group) for group in scaled]
     within = math.fsum((x - mean) ** 2 for group, mean in zip(scaled, means, strict=True) for x in group) / (total - k)
     if k == 1:
-        return Components(None, math.sqrt(within), k, total, log_scale)
+        return Components(None, deviation(within), k, total, log_scale)
     grand = math.fsum(x for group in scaled for x in group) / total
     between = math.fsum(len(g) * (mean - grand) ** 2 for g, mean in zip(scaled, means, strict=True)) / (k - 1)
     size = (total - sum(len(group) ** 2 for group in scaled) / total) / (k - 1)
-    training = math.sqrt(max(0.0, (between - within) / size))
-    return Components(training, math.sqrt(within), k, total, log_scale)
+    training = max(0.0, (between - within) / size)
+    return Components(deviation(training), deviation(within), k, total, log_scale)
 
 
 def kendall_tau(a: Sequence[float], b: Sequence[float]) -> float | None:
@@ -320,8 +330,33 @@ def _check(values: Sequence[float], level: float = LEVEL) -> None:
         raise ValueError(f"level must lie between 0 and 1, not {level}")
 
 
-def _scaled(values: Sequence[float], log_scale: bool) -> list[float]:
-    return [math.log(value) for value in values] if log_scale else list(values)
+def _scaled(
+    groups: Sequence[Sequence[float]], log_scale: bool
+) -> tuple[list[list[float]], Callable[[float], float]]:
+    """The values as they are reckoned with, and the way back, which is infinite beyond the range of floats.
+
+    Logarithms; else parts of the power of two above the largest, of which no sum or square can overflow.
+    """
+    if log_scale:
+        return [[math.log(value) for value in group] for group in groups], _finite_or_infinite(math.exp)
+    exponent = math.frexp(max(abs(value) for group in groups for value in group))[1]
+    parts = [[math.ldexp(value, -exponent) for value in group] for group in groups]
+    return parts, _finite_or_infinite(lambda part: math.ldexp(part, exponent))
+
+
+def _finite_or_infinite(function: Callable[[float], float]) -> Callable[[float], float]:
+    def found(value: float) -> float:
+        try:
+            return function(value)
+        except OverflowError:
+            return math.copysign(math.inf, value)
+
+    return found
+
+
+def _interval(low: float, high: float) -> tuple[float, float] | tuple[None, None]:
+    """Both ends, or neither: an interval without a finite end can't be printed, and says little."""
+    return (low, high) if math.isfinite(low) and math.isfinite(high) else (None, None)
 
 
 def _moments(values: Sequence[float]) -> tuple[float, float]:

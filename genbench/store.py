@@ -120,6 +120,8 @@ class Store:
                 loaded.records.append(record)
             except (RecordError, OSError) as error:
                 loaded.unreadable.append(Unreadable(path, str(error)))
+        for path in self._stray_paths(benchmark):
+            loaded.unreadable.append(Unreadable(path, "its folder is not named seed-<number>, as that of a run is"))
         return loaded
 
     def find_all(self, text: str) -> list[Path]:
@@ -220,6 +222,14 @@ class Store:
                 seeds = [folder for folder in _folders(model) if SEED_FOLDER.match(folder.name)]
                 for folder in sorted(seeds, key=lambda entry: int(entry.name.removeprefix("seed-"))):
                     if (folder / RECORD).is_file() and not (folder / RECORD).is_symlink():
+                        yield folder / RECORD
+
+    def _stray_paths(self, benchmark: str | None) -> Iterator[Path]:
+        """Paths of records in folders of models that are not named as those of runs are."""
+        for bench in _folders(self.root):
+            for model in _folders(bench) if benchmark in (None, bench.name) else []:
+                for folder in _folders(model):
+                    if not SEED_FOLDER.match(folder.name) and (folder / RECORD).is_file():
                         yield folder / RECORD
 
     def _check_place(self, path: Path, record: Record) -> None:

@@ -121,13 +121,18 @@ def parametrize_with_checks(
 
     Raises:
         SpecError: if no model is given, or an expected failure is of no check.
+        GenbenchError: for a name that no installed model has, naming the nearest.
     """
     import pytest
 
     from genbench.engine.checks import RULES
+    from genbench.plugins import discover
 
     if not models:
         raise SpecError("parametrize_with_checks takes a model or several; none was given")
+    registry = discover()
+    for model in models:
+        select(registry, model)
     expected = dict(expected_failures or {})
     for name in expected:
         if name not in {rule.name for rule in RULES}:

@@ -29,6 +29,7 @@ from genbench.engine.batches import Batches
 from genbench.engine.contract import build, prepare_torch
 from genbench.engine.flops import FlopCounter, FlopMeter
 from genbench.engine.train import train
+from genbench.executors.audits import Audits
 from genbench.executors.run import Context, make_job
 from genbench.job import Job
 from genbench.matrix import PlannedRun, choose, metrics_of
@@ -46,7 +47,9 @@ def job_of(model: str, steps: int, folder: Path) -> Job:
     images = steps * int(entry.identity.config["batch_size"])
     benchmark = benchmark.with_budget({"images": images, "flops": None, "seconds": 3600.0})
     materialised = data.materialise(benchmark.dataset, paths.data_cache())
-    context = Context(benchmark, metrics_of(registry, benchmark), Store(folder), str(materialised), "")
+    context = Context(
+        benchmark, *metrics_of(registry, benchmark), Store(folder), str(materialised), "", Audits(folder / "audits")
+    )
     return make_job(PlannedRun(RunKey("perf", model, 0), entry, "new", None), context)
 
 

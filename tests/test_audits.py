@@ -1,6 +1,7 @@
 """The audit as a part of a run: made once for a model, kept, and its verdict in each record."""
 
 import json
+import signal
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -61,21 +62,34 @@ def test_a_spoiled_verdict_is_made_again(job: Job, tmp_path: Path, spoiled: str)
     assert again.key == key_of(job)
 
 
-@pytest.mark.parametrize(("status", "kept"), [("crashed", True), ("failed", True), ("timeout", False)])
-def test_an_audit_that_does_not_come_to_its_end_fails_the_likelihood(
-    job: Job, tmp_path: Path, status: str, kept: bool
-) -> None:
+@pytest.mark.parametrize("ended", [Ended("failed", "it broke", None), Ended("crashed", "it broke", None, 11)])
+def test_an_audit_that_the_model_breaks_fails_the_likelihood(job: Job, tmp_path: Path, ended: Ended) -> None:
     audits, running = Audits(tmp_path / "audits"), threading.Event()
-    found = audits.verdict(job, running, lambda: Ended(status, "it broke", None))  # type: ignore[arg-type]
+    found = audits.verdict(job, running, lambda: ended)
     assert found is not None
     assert (found.verdict, found.reason) == ("failed", "the audit could not be completed: it broke")
-    assert bool(list((tmp_path / "audits").glob("*.json"))) == kept
+    assert audits.verdict(job, running, never) == found
 
 
-def test_a_failure_of_the_machinery_is_no_verdict(job: Job, tmp_path: Path) -> None:
-    audits = Audits(tmp_path / "audits")
-    assert audits.verdict(job, threading.Event(), lambda: Ended("harness_error", "lost", None)) is None
+@pytest.mark.parametrize(
+    "ended",
+    [
+        Ended("harness_error", "lost", None),
+        Ended("timeout", "slow", None),
+        Ended("oom_host", "large", None),
+        Ended("crashed", "killed", None, signal.SIGKILL),
+    ],
+)
+def test_an_accident_of_the_machine_is_no_verdict(job: Job, tmp_path: Path, ended: Ended) -> None:
+    assert Audits(tmp_path / "audits").verdict(job, threading.Event(), lambda: ended) is None
     assert not list((tmp_path / "audits").glob("*.json"))
+
+
+def test_where_no_verdict_can_be_kept_each_run_makes_its_own(job: Job, tmp_path: Path) -> None:
+    (tmp_path / "audits").write_text("a file where a folder should be")
+    found = Audits(tmp_path / "audits").verdict(job, threading.Event(), lambda: passed(job))
+    assert found is not None
+    assert found.verdict == "passed"
 
 
 def test_two_runs_of_a_model_wait_for_one_audit(job: Job, tmp_path: Path) -> None:

@@ -104,9 +104,6 @@ def test_known(check):
     check()
 
 
-@parametrize_with_checks("marginls")
-def test_unknown(check):
-    check()
 """
 
 NAMES = [rule.name for rule in RULES]
@@ -222,9 +219,9 @@ def test_an_expected_failure_is_an_xfail(cases: dict[str, Case]) -> None:
     }
 
 
-def test_an_unknown_model_is_named_with_the_nearest(cases: dict[str, Case]) -> None:
-    (case,) = of(cases, "test_unknown", "marginls").values()
-    assert "did you mean 'marginals'?" in case.said
+def test_an_unknown_model_is_named_with_the_nearest_before_any_check() -> None:
+    with pytest.raises(GenbenchError, match="did you mean 'marginals'"):
+        parametrize_with_checks("marginls")
 
 
 def test_importing_the_module_imports_neither_torch_nor_pytest() -> None:

@@ -1,12 +1,14 @@
 """Copying: each statistic against loops, and what it flags."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
 from genbench.engine.scoring import copying as module
+from genbench.engine.scoring.cells import cells_of, k_means
 from genbench.engine.scoring.copying import Copying, Scene, copying, distances, duplicate_share
 from genbench.errors import DataError
 
@@ -106,16 +108,15 @@ def test_c_t_with_one_cell_is_the_z_score_of_scipys_u(scene: Scene, sets: tuple[
 
 def test_c_t_is_the_mean_over_cells_by_their_share_of_held_out_data(scene: Scene, sets: tuple[np.ndarray, ...]) -> None:
     from scipy.stats import mannwhitneyu
-    from sklearn.cluster import KMeans
 
-    means = KMeans(scene.cells, n_init=1, random_state=module.SEED).fit(scene.training.astype(np.float64))
+    centres = k_means(scene.training, scene.cells)
     everything = examples(scene)
     scores, weights = [], []
     for cell in range(scene.cells):
-        known = scene.training[means.labels_ == cell]
+        known = scene.training[one_by_one(scene.training, centres).argmin(1) == cell]
         reaches = []
         for side in sets:
-            inside = everything[side][means.predict(everything[side].astype(np.float64)) == cell]
+            inside = everything[side][one_by_one(everything[side], centres).argmin(1) == cell]
             reaches.append(one_by_one(inside, known).min(1))
         n, m = map(len, reaches)
         if min(n, m) >= 20:
@@ -228,3 +229,47 @@ def test_one_pixel_of_difference_is_no_duplicate() -> None:
     samples = training.copy()
     samples[1, 0, 2, 2] = 1
     assert duplicate_share(samples, training) == 0.5
+
+
+def spread(x: np.ndarray, centres: np.ndarray) -> float:
+    return float(np.square(one_by_one(x, centres).min(1)).sum())
+
+
+def test_k_means_finds_cells_as_tight_as_those_of_scikit_learn() -> None:
+    from sklearn.cluster import KMeans
+
+    x = load_digits().data.astype(np.float32)[:600]
+    expected = KMeans(10, n_init=3, random_state=0).fit(x).inertia_
+    assert spread(x, k_means(x, 10)) < 1.05 * expected
+
+
+def test_k_means_ends_where_each_centre_is_the_mean_of_its_cell() -> None:
+    x = points(300, 11)
+    centres = k_means(x, 5)
+    labels = one_by_one(x, centres).argmin(1)
+    np.testing.assert_array_equal(cells_of(x, centres), labels)
+    np.testing.assert_allclose(centres, [x[labels == cell].mean(0, dtype=np.float64) for cell in range(5)])
+
+
+def test_k_means_of_fewer_distinct_points_than_cells_keeps_to_the_points() -> None:
+    x = np.repeat(points(2, 12), 30, axis=0)
+    assert spread(x, k_means(x, 5)) == pytest.approx(0, abs=1e-9)
+
+
+def test_copying_looks_at_the_same_examples_where_only_those_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SIZE_MOST", 30)
+    monkeypatch.setattr(module, "TRAINING_MOST", 50)
+    sets = points(90, 1), points(200, 2), points(100, 3)
+    chosen = [x[index] for x, index in zip(sets, module.looked_at(90, 200, 100), strict=True)]
+    found = [copying(*given) for given in (sets, chosen)]
+    assert [getattr(found[0], name).value for name in STATISTICS] == [getattr(found[1], name).value for name in STATISTICS]
+
+
+def test_null_distributions_of_other_numbers_of_threads_are_kept_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "NULL_DRAWS", 3)
+    for threads in (1, 2):
+        monkeypatch.setattr("torch.get_num_threads", lambda threads=threads: threads)
+        module.null_distribution(points(30, 1), points(60, 2), tmp_path)
+    assert sorted(path.stem[-9:] for path in tmp_path.iterdir()) == ["threads-1", "threads-2"]

@@ -167,3 +167,8 @@ def test_fd_at_infinity_is_the_same_each_time() -> None:
 def test_fd_at_infinity_of_39_samples_is_refused() -> None:
     with pytest.raises(DataError, match=r"\b40 samples or more, not 39"):
         frechet.frechet_distance_at_infinity(gaussian(39, 4, 30), np.zeros(4), np.eye(4))
+
+
+def test_fd_at_infinity_of_samples_that_are_all_alike_has_a_standard_error_of_0() -> None:
+    found = frechet.frechet_distance_at_infinity(np.ones((200, 4), np.float32), np.zeros(4), np.eye(4))
+    assert (found.value, found.stderr) == (pytest.approx(8.0), pytest.approx(0, abs=1e-9))

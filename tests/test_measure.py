@@ -7,7 +7,7 @@ import pytest
 from commands import ZOO, genbench
 
 from genbench.record import Record
-from genbench.store import Store
+from genbench.store import Store, sha256_of
 
 BENCHMARK = """
 name = "{name}"
@@ -34,7 +34,17 @@ def run(folder: Path, name: str, *metrics: str) -> Record:
 
 @pytest.fixture(scope="module")
 def record(tmp_path_factory: pytest.TempPathFactory) -> Record:
-    zoo = ["zoo_brightness", "zoo_process", "zoo_raising", "zoo_not_finite", "zoo_not_json", "zoo_tampering"]
+    zoo = [
+        "zoo_brightness",
+        "zoo_process",
+        "zoo_raising",
+        "zoo_not_finite",
+        "zoo_not_json",
+        "zoo_boundless",
+        "zoo_unprintable",
+        "zoo_shapeless",
+        "zoo_tampering",
+    ]
     return run(tmp_path_factory.mktemp("measure"), "mixed", "fid", *zoo)
 
 
@@ -56,11 +66,15 @@ def test_it_runs_in_a_process_of_its_own(record: Record) -> None:
         ("zoo_raising", "genbench-zoo: RuntimeError: a deliberate fault in a metric"),
         ("zoo_not_finite", "genbench-zoo: GenbenchError: its value must be a finite number, not nan"),
         ("zoo_not_json", "genbench-zoo: TypeError: Object of type ndarray is not JSON serializable"),
+        ("zoo_boundless", "genbench-zoo: what it gave is no score: "),
+        ("zoo_unprintable", "genbench-zoo: RuntimeError: ?xxx"),
+        ("zoo_shapeless", "genbench-zoo: what it gave is no score: "),
     ],
 )
 def test_one_that_breaks_is_withheld_with_its_reason_and_harms_no_other(record: Record, metric: str, why: str) -> None:
     assert metric not in record.scores
-    assert record.withheld[metric] == why
+    assert record.withheld[metric].startswith(why)
+    assert len(record.withheld[metric]) < 600
     assert "zoo_brightness" in record.scores
 
 
@@ -75,6 +89,22 @@ def test_one_that_hangs_is_ended_and_the_run_is_ok(tmp_path: Path) -> None:
     assert found.status == "ok"
     assert set(found.scores) == {"fid"}
     assert "measure was still running" in found.withheld["zoo_hanging"]
+
+
+def test_one_that_takes_its_process_down_takes_no_earlier_score_with_it(tmp_path: Path) -> None:
+    found = run(tmp_path, "vanishing", "fid", "zoo_brightness", "zoo_vanishing", "zoo_process")
+    assert set(found.scores) == {"fid", "zoo_brightness"}
+    assert "measure exited with 7" in found.withheld["zoo_vanishing"]
+    assert "not measured, since zoo_vanishing ended the process" in found.withheld["zoo_process"]
+
+
+def test_one_cannot_put_a_score_under_another_ones_name_nor_change_the_runs_files(tmp_path: Path) -> None:
+    found = run(tmp_path, "overriding", "fid", "zoo_overriding")
+    assert found.scores["fid"].value > 0
+    assert found.scores["zoo_overriding"].fingerprint["plugin"] == "genbench-zoo"
+    folder = tmp_path / "results" / "overriding" / "marginals" / "seed-0"
+    assert sha256_of(folder / "samples.npz") == found.artifacts["samples.npz"]
+    assert (folder / "samples.npz").stat().st_size > 0
 
 
 def test_a_run_without_any_score_left_is_not_ok(tmp_path: Path) -> None:

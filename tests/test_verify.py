@@ -88,6 +88,27 @@ def test_a_run_of_other_code_is_not_trained_again_and_says_why(results: Path) ->
     assert "is not that of the run (genbench 0.0.9); install that version" in found.stdout
 
 
+def test_a_run_of_other_options_cannot_pass_for_the_default(results: Path) -> None:
+    edit(results, "marginals", model__config={"batch_size": 7})
+    found = genbench("verify", "digits-smoke/marginals", "--retrain", "--results", results)
+    assert found.returncode == 3
+    assert "its configuration is not that of marginals" in found.stdout
+
+
+def test_a_record_in_anothers_place_is_told(results: Path) -> None:
+    moved = shutil.move(results / "digits-smoke" / "marginals" / "seed-1", results / "digits-smoke" / "vae" / "seed-0")
+    found = genbench("verify", moved, "--results", results)
+    assert found.returncode == 3
+    assert "its folder vae/seed-0 is not that of the run, marginals/seed-1" in found.stdout
+
+
+def test_copies_of_a_run_are_verified_by_one_repetition(results: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(results / "digits-smoke" / "marginals", tmp_path / "copy" / "marginals") / "seed-1"
+    found = genbench("verify", "digits-smoke/marginals", copy, "--retrain", "--results", results)
+    assert found.returncode == 0, found.stdout
+    assert "2 of 2 runs verified" in found.stdout
+
+
 def test_an_unreadable_record_is_not_verified(results: Path) -> None:
     (results / "digits-smoke" / "marginals" / "seed-1" / "record.json").write_text("{")
     found = genbench("verify", "digits-smoke/marginals", "--results", results)

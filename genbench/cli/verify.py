@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genbench.cli.options import json_option, load_registry, print_json, results_option
+from genbench.cli.options import (
+    json_option,
+    load_registry,
+    print_json,
+    reference_option,
+    results_option,
+    weights_option,
+)
 from genbench.errors import GenbenchError, NothingSelected, StoreError
 
 if TYPE_CHECKING:
@@ -59,11 +66,20 @@ class Verdict:
     metavar="BENCHMARK",
     help="Name or .toml file of the runs' benchmark; by default the installed one of the name in each record.",
 )
+@weights_option
+@reference_option
 @click.option("--jobs", type=click.IntRange(1), help="Runs side by side.  [default: as many as the cores hold]")
 @results_option
 @json_option
 def command(
-    runs: tuple[str, ...], retrain: bool, benchmark: str | None, jobs: int | None, results: Path, as_json: bool
+    runs: tuple[str, ...],
+    retrain: bool,
+    benchmark: str | None,
+    weights: tuple[Path, ...],
+    reference: tuple[Path, ...],
+    jobs: int | None,
+    results: Path,
+    as_json: bool,
 ) -> int:
     """Verify RUNs: that their files are those that their records name, and with --retrain that they come out again.
 
@@ -79,7 +95,7 @@ def command(
       genbench verify digits-smoke --retrain --json
     """
     from genbench.record import RecordError
-    from genbench.replay import file_differences
+    from genbench.replay import file_differences, place_problems
     from genbench.store import RECORD, Store, read_record
 
     found: list[tuple[Verdict, Record | None]] = []
@@ -88,6 +104,7 @@ def command(
         try:
             record = read_record(folder / RECORD)
             verdict.run = record.run
+            verdict.problems += place_problems(folder, record)
             verdict.differences = file_differences(folder, record)
         except RecordError as error:
             verdict.problems.append(f"its record is unreadable: {error}")
@@ -95,7 +112,9 @@ def command(
             raise StoreError(f"{folder}: cannot be read: {error.strerror or error}") from None
         found.append((verdict, record))
     if retrain:
-        _retrain([(verdict, record) for verdict, record in found if record is not None], benchmark, jobs)
+        _retrain(
+            [(verdict, record) for verdict, record in found if record is not None], benchmark, weights, reference, jobs
+        )
     verdicts = [verdict for verdict, _ in found]
     if as_json:
         print_json([{"verified": verdict.good, **asdict(verdict)} for verdict in verdicts])
@@ -116,24 +135,34 @@ def _folders(store: Store, runs: tuple[str, ...]) -> list[Path]:
     return list(folders)
 
 
-def _retrain(found: list[tuple[Verdict, Record]], name_or_path: str | None, jobs: int | None) -> None:
+def _retrain(
+    found: list[tuple[Verdict, Record]],
+    name_or_path: str | None,
+    weights: tuple[Path, ...],
+    references: tuple[Path, ...],
+    jobs: int | None,
+) -> None:
     """Do the runs again, benchmark by benchmark, and note in the verdicts where they came out otherwise."""
     from genbench.executors.again import run_again
     from genbench.replay import differences
+    from genbench.supplies import supplied
 
     registry = load_registry()
-    planned = _planned(registry, found, name_or_path)
-    for benchmark, runs in planned.values():
-        by_key = {run.key: (verdict, record) for run, verdict, record in runs}
+    for benchmark, planned in _planned(registry, found, name_or_path).values():
+        # One run may be given in several copies; it is done once.
+        copies: dict[RunKey, list[tuple[Verdict, Record]]] = {}
+        for run, verdict, record in planned:
+            copies.setdefault(run.key, []).append((verdict, record))
 
-        def tell(key: RunKey, again: Record, of: dict[RunKey, tuple[Verdict, Record]] = by_key) -> None:
-            verdict, record = of[key]
-            verdict.checked = "files and retraining"
-            verdict.differences += differences(record, again)
-            click.echo(f"{record.run}: {'differs' if verdict.differences else 'identical'}", err=True)
+        def tell(key: RunKey, again: Record, of: dict[RunKey, list[tuple[Verdict, Record]]] = copies) -> None:
+            for verdict, record in of[key]:
+                verdict.checked = "files and retraining"
+                verdict.differences += differences(record, again)
+                click.echo(f"{record.run}: {'identical' if verdict.good else 'differs'}", err=True)
 
-        run_again(registry, benchmark, [run for run, _, _ in runs], jobs, tell)
-        for _, verdict, _ in runs:
+        runs = list({run.key: run for run, _, _ in planned}.values())
+        run_again(registry, supplied(benchmark, weights, references), runs, jobs, tell)
+        for _, verdict, _ in planned:
             if verdict.checked == "files":
                 verdict.problems.append("its repetition did not come to an end")
 

@@ -34,8 +34,6 @@ PRELOAD_TO_SCORE = (
     "genbench.engine.audit",
     "torch_fidelity.feature_extractor_base",
     "PIL.PngImagePlugin",
-    "scipy.stats",
-    "sklearn.cluster",
 )
 """Imported too where runs will be scored: torch-fidelity brings torchvision, and that the compiler."""
 PR_SET_PDEATHSIG = 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import traceback
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,8 @@ from genbench.engine.contract import prepare_torch
 from genbench.engine.scoring import material_of, score
 from genbench.engine.scoring.material import Material
 from genbench.errors import GenbenchError
-from genbench.job import Job
-from genbench.record import Score
-
-SEEN = "seen.npz"
-"""Features and logits of the last state's samples, kept in the working folder while third parties measure."""
+from genbench.job import MEASURED, SEEN, Job, write_json
+from genbench.record import Score, clean
 
 
 def keep_seen(folder: Path, material: Material) -> None:
@@ -32,25 +29,26 @@ def keep_seen(folder: Path, material: Material) -> None:
 
 
 def measure(job: Job, part: int) -> dict[str, Any]:
-    """The scores of one third party's metrics, and why some have none; as plain values.
+    """Take one third party's metrics, one after another, each written down before the next is begun.
+
+    What they give stands in ``measured.json``: one that takes the process down takes no other's score with it.
 
     Args:
         part: which of the job's ``foreign_metrics``.
     """
     prepare_torch(job.budget.threads, job.budget.device)
-    foreign = job.foreign_metrics[part]
-    signed = {"plugin": foreign.plugin, "version": foreign.version}
+    found: dict[str, Any] = {"scores": {}, "failed": {}, "done": [], "running": None}
     material = _material(job)
-    scores: dict[str, dict[str, Any]] = {}
-    failed: dict[str, str] = {}
-    for spec in foreign.metrics:
+    for spec in job.foreign_metrics[part].metrics:
+        write_json(job.folder / MEASURED, {**found, "running": spec.name})
         try:
-            for name, entry in score(material, [spec]).items():
-                scores[name] = _checked(replace(entry, fingerprint={**entry.fingerprint, **signed}))
+            found["scores"] |= {name: _plain(entry) for name, entry in score(material, [spec]).items()}
+            found["done"].append(spec.name)
         except Exception as error:
             traceback.print_exc()
-            failed[spec.name] = f"{type(error).__name__}: {error}"
-    return {"scores": scores, "failed": failed}
+            found["failed"][spec.name] = clean(f"{type(error).__name__}: {error}")
+    write_json(job.folder / MEASURED, found)
+    return {}
 
 
 def _material(job: Job) -> Material:
@@ -62,11 +60,9 @@ def _material(job: Job) -> Material:
         return material_of(samples, labels, log_probs, (seen["features"], seen["logits"]), second, bench)
 
 
-def _checked(entry: Score) -> dict[str, Any]:
-    """A score that any record can hold, as plain values."""
+def _plain(entry: Score) -> dict[str, Any]:
+    """A score as plain values."""
     if isinstance(entry.value, bool) or not isinstance(entry.value, int | float) or not math.isfinite(entry.value):
         raise GenbenchError(f"its value must be a finite number, not {entry.value!r}")
-    if isinstance(entry.n, bool) or not isinstance(entry.n, int) or entry.n < 1:
-        raise GenbenchError(f"its n must be a whole number of 1 or more, not {entry.n!r}")
     plain: dict[str, Any] = json.loads(json.dumps(asdict(entry), allow_nan=False))
     return plain

@@ -14,7 +14,6 @@ from genbench.engine.grid import GRID_CHANNELS, write_grid
 from genbench.engine.measure import keep_seen
 from genbench.engine.scoring import Bench
 from genbench.engine.scoring import score as score_material
-from genbench.errors import GenbenchError
 from genbench.job import Job, outcome_file
 from genbench.record import Score
 
@@ -25,10 +24,7 @@ def score(job: Job) -> dict[str, Any]:
     """Score a run's milestones and last state, draw its sample grid, and complete its curve.
 
     Returns:
-        The scores of the last state and those of each milestone, as plain values.
-
-    Raises:
-        GenbenchError: if none of the benchmark's metrics applies to the model.
+        The scores of the last state and those of each milestone, as plain values; none if no metric applies.
     """
     prepare_torch(job.budget.threads, job.budget.device)
     trained = json.loads(outcome_file(job.folder, "train").read_text())["result"]
@@ -40,9 +36,6 @@ def score(job: Job) -> dict[str, Any]:
         milestones.append({**position, "scores": {name: asdict(entry) for name, entry in scores.items()}})
     material = look_at_files(job, "samples.npz", "nats.npz", bench)
     scores = _with_repeats(job, score_material(material, job.metrics), bench)
-    if not scores and not job.foreign_metrics:
-        names = ", ".join(metric.name for metric in job.metrics)
-        raise GenbenchError(f"none of the benchmark's metrics ({names}) applies to the model, so there is no score")
     if job.foreign_metrics:
         keep_seen(job.folder, material)
     if job.data.is_image and job.data.shape[0] in GRID_CHANNELS:

@@ -13,6 +13,7 @@ import torch
 
 from genbench.errors import Diverged, GenbenchError, InvalidOutput, OverBudget
 from genbench.job import outcome_file, read_job, write_json
+from genbench.record import clean
 
 STAGES = {
     "audit": "genbench.engine.audit:audit",
@@ -23,8 +24,6 @@ STAGES = {
 }
 """A run's stages: each is called with the :class:`~genbench.job.Job`, and with the part where a stage has several, and
 returns plain values for JSON."""
-
-MAX_REASON = 500
 
 STATUS_OF: tuple[tuple[type[BaseException], str], ...] = (
     (Diverged, "diverged"),
@@ -73,12 +72,6 @@ def reason_of(error: BaseException) -> str:
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     message = str(error).strip().splitlines()
     return clean(f"{type(error).__name__}{': ' + message[0] if message else ''}") + where
-
-
-def clean(text: str) -> str:
-    """Text that any record can hold: no lone surrogates, no endless line."""
-    text = text.encode("utf-8", "replace").decode()
-    return text if len(text) <= MAX_REASON else text[:MAX_REASON] + " ..."
 
 
 def run_task(target: str, arguments: dict[str, Any], outcome: Path) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.2
 OF_THE_MODEL = ("failed", "crashed", "invalid_output", "diverged", "over_budget")
-"""Ends of an audit that are the model's doing, and so would be the same again; the others are not kept."""
+"""Ends of an audit that are the model's doing, and so would be the same again."""
+FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM)
+"""Signals that no model sends itself: a system short of memory, or a person."""
 
 
 class Audits:
@@ -44,31 +47,39 @@ class Audits:
             make: carries out the audit.
 
         Returns:
-            The verdict; None if the run was cancelled or genbench's own machinery failed before there was one.
+            The verdict; None if there is none: the run was cancelled, the audit took more time or memory than allowed,
+            or something other than the model ended it. The likelihood then stands as unaudited.
         """
         key = key_of(job)
         path = self._folder / f"{key}.json"
-        self._folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_suffix(".lock"))
-        while not cancelled.is_set():
+        lock = self._lock(path)
+        while lock is not None and not cancelled.is_set():
             try:
                 with lock.acquire(timeout=POLL_SECONDS):
                     return _read(path, key) or _made(path, key, make())
             except Timeout:
                 continue
-        return None
+        return None if cancelled.is_set() else _made(path, key, make())
+
+    def _lock(self, path: Path) -> FileLock | None:
+        """None where the folder cannot be written: each run then makes the verdict for itself."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            path.with_suffix(".lock").touch()
+        except OSError:
+            return None
+        return FileLock(path.with_suffix(".lock"))
 
 
 def _made(path: Path, key: str, ended: Ended) -> Audit | None:
-    if ended.status in ("cancelled", "harness_error"):
+    if ended.status not in ("ok", *OF_THE_MODEL) or ended.signal in FROM_OUTSIDE:
         return None
     audit = _parse(json.dumps(ended.result), key) if ended.result is not None else None
     if audit is None:
         reason = f"the audit could not be completed: {ended.reason or 'it left no verdict'}"
         audit = Audit(AUDIT_VERSION, key, "failed", reason, None, [])
-    if ended.status in ("ok", *OF_THE_MODEL):
-        with contextlib.suppress(OSError):  # it is then made again
-            write_whole(path, json.dumps(dataclasses.asdict(audit), allow_nan=False).encode())
+    with contextlib.suppress(OSError):  # it is then made again
+        write_whole(path, json.dumps(dataclasses.asdict(audit), allow_nan=False).encode())
     return audit
 
 

@@ -20,9 +20,9 @@ from genbench.executors.launcher import Launcher
 from genbench.executors.supervisor import LOG, OnProgress, Outcome, supervise
 from genbench.job import ForeignMetrics, Job
 from genbench.matrix import PlannedRun, benchmark_id, sys_path
-from genbench.record import Milestone, Record, Score
+from genbench.record import Milestone, Record, RecordError, Score, Status, parse
 from genbench.specs import MetricSpec
-from genbench.store import Store, as_store_error, sha256_of
+from genbench.store import MAX_RECORD_BYTES, Store, as_store_error, sha256_of
 
 ARTIFACTS = (
     "samples.png",
@@ -115,7 +115,10 @@ def _finished(run: PlannedRun, job: Job, outcome: Outcome, started: str) -> Reco
     # Attempts belong to the same code and benchmark: a stale run's are not this run's.
     attempts = run.record.attempts if run.record is not None and run.state == "retry" else []
     record = assemble(job, outcome, attempts, started)
-    record.to_json()  # refuses what JSON can't hold, before anything is moved
+    # Before anything is moved: what is committed must be readable again.
+    if len(text := record.to_json().encode()) > MAX_RECORD_BYTES:
+        raise RecordError(f"a record of {len(text)} bytes, where {MAX_RECORD_BYTES} are the most")
+    parse(text)
     return record
 
 
@@ -157,7 +160,7 @@ def assemble(job: Job, outcome: Outcome, earlier: list[dict[str, Any]], started:
     finished = _now()
     status, reason = outcome.status, outcome.reason
     if status == "ok" and not scores:
-        status, reason = "invalid_output", "no score is left: " + "; ".join(dict.fromkeys(withheld.values()))
+        status, reason = _without_scores(job, withheld)
     attempt = {"status": status, "reason": reason, "started": started, "finished": finished}
     spent: dict[str, Any] = {**trained.get("spent", {}), "cpu_seconds": outcome.cpu_seconds}
     if "prepare" in evaluated:
@@ -175,11 +178,11 @@ def assemble(job: Job, outcome: Outcome, earlier: list[dict[str, Any]], started:
         status=status,
         reason=reason,
         scores=scores,
-        milestones=[_milestone(entry, withheld) for entry in scored.get("milestones", [])] if scores else [],
+        milestones=[_milestone(entry) for entry in scored.get("milestones", [])] if scores else [],
         budget=_limits(job),
         spent=spent,
         cost=cost,
-        environment=trained.get("environment", {"genbench": __version__, "python": platform.python_version()}),
+        environment=_environment(job, trained),
         artifacts={name: sha256_of(job.folder / name) for name in ARTIFACTS if (job.folder / name).exists()},
         attempts=[*earlier, attempt],
         started=started,
@@ -189,28 +192,43 @@ def assemble(job: Job, outcome: Outcome, earlier: list[dict[str, Any]], started:
     )
 
 
+def _environment(job: Job, trained: dict[str, Any]) -> dict[str, Any]:
+    """Where the run was made, and with which reference statistics of other making."""
+    environment = trained.get("environment", {"genbench": __version__, "python": platform.python_version()})
+    evaluators = [spec for spec in (job.evaluator, job.second_evaluator) if spec is not None]
+    given = [sha256_of(Path(path)) for spec in evaluators for path in spec.references]
+    return {**environment, "given_references": given} if given else environment
+
+
+def _without_scores(job: Job, withheld: dict[str, str]) -> tuple[Status, str]:
+    """The status of a run that went well and has nothing to show."""
+    if withheld:
+        return "invalid_output", "no score is left: " + "; ".join(dict.fromkeys(withheld.values()))
+    metrics = [*job.metrics, *(metric for foreign in job.foreign_metrics for metric in foreign.metrics)]
+    names = ", ".join(metric.name for metric in metrics)
+    return "unsupported", f"none of the benchmark's metrics ({names}) applies to the model"
+
+
 def _scores(job: Job, outcome: Outcome) -> tuple[dict[str, Score], dict[str, str]]:
-    """The scores that may be shown, and the reasons for those that may not."""
+    """The scores of a run, and the reasons for those that it ought to have and has not."""
     if outcome.status != "ok":
         return {}, {}
-    found: dict[str, dict[str, Any]] = dict(outcome.results["score"]["scores"])
-    withheld = {}
+    scores = {name: Score(**entry) for name, entry in outcome.results["score"]["scores"].items()}
+    withheld: dict[str, str] = {}
+    for answer in outcome.answers:
+        scores |= answer.scores
+        withheld |= answer.withheld
     if outcome.audit is not None and outcome.audit.verdict == "failed":
-        of_likelihood = [metric.name for metric in job.metrics if metric.group == "likelihood"]
-        withheld = {
-            name: f"likelihood audit: {outcome.audit.reason}" for name in of_likelihood if found.pop(name, None)
-        }
-    for foreign, measured in zip(job.foreign_metrics, outcome.measured, strict=True):
-        if isinstance(measured, str):
-            withheld |= {metric.name: f"{foreign.plugin}: {measured}" for metric in foreign.metrics}
-        else:
-            found |= measured["scores"]
-            withheld |= {name: f"{foreign.plugin}: {why}" for name, why in measured["failed"].items()}
-    return {name: Score(**entry) for name, entry in found.items()}, withheld
+        reason = f"likelihood audit: {outcome.audit.reason}"
+        metrics = [*job.metrics, *(metric for foreign in job.foreign_metrics for metric in foreign.metrics)]
+        for name in [metric.name for metric in metrics if metric.group == "likelihood"]:
+            scores.pop(name, None)
+            withheld[name] = reason
+    return scores, withheld
 
 
-def _milestone(entry: dict[str, Any], withheld: dict[str, str]) -> Milestone:
-    scores = {name: Score(**score) for name, score in entry["scores"].items() if name not in withheld}
+def _milestone(entry: dict[str, Any]) -> Milestone:
+    scores = {name: Score(**score) for name, score in entry["scores"].items()}
     return Milestone(**{**entry, "scores": scores})
 
 

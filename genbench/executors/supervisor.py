@@ -9,11 +9,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psutil
 
+from genbench.executors import foreign
 from genbench.executors.audits import Audits
 from genbench.executors.launcher import HarnessError, Launcher
 from genbench.executors.processes import Child, family, kill_session, kill_tree
@@ -21,6 +22,8 @@ from genbench.job import JOB, PROGRESS, STAGES, Job, Stage, outcome_file
 from genbench.record import Audit, Status
 
 POLL_SECONDS = 0.1
+AUDIT_SECONDS = 600.0
+"""The least time that an audit has: what it finds hangs on the model, not on the benchmark's budget."""
 LOG = "log.txt"
 
 OnProgress = Callable[[Stage, float], None]
@@ -28,11 +31,12 @@ OnProgress = Callable[[Stage, float], None]
 
 @dataclass(frozen=True)
 class Ended:
-    """How a stage ended: ``ok`` with a result, or with a status and a reason."""
+    """How a stage ended: ``ok`` with a result, or with a status, a reason, and the signal if one ended it."""
 
     status: Status
     reason: str | None
     result: dict[str, Any] | None
+    signal: int | None = None
 
 
 @dataclass
@@ -43,7 +47,7 @@ class Outcome:
         status, reason: of the record.
         results: what each finished stage returned.
         audit: the verdict on the likelihood of the model, or None where it has none.
-        measured: what each third party's metrics returned, or why they did not.
+        answers: what each third party's metrics gave.
         stage_seconds: wall time of each stage.
         cpu_seconds: of all its processes but the audit's.
         peak_memory: bytes, the most that a stage's process tree was seen to hold.
@@ -53,7 +57,7 @@ class Outcome:
     reason: str | None = None
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     audit: Audit | None = None
-    measured: list[dict[str, Any] | str] = field(default_factory=list)
+    answers: list[foreign.Answer] = field(default_factory=list)
     stage_seconds: dict[str, float] = field(default_factory=dict)
     cpu_seconds: float = 0.0
     peak_memory: int = 0
@@ -70,30 +74,35 @@ def supervise(
         on_progress: told the stage and the share of the training budget spent, a few times a second.
     """
     outcome = Outcome()
-    run = functools.partial(_timed_stage, job, launcher, cancelled, on_progress, outcome)
+    run = functools.partial(_timed_stage, launcher, cancelled, on_progress, outcome)
     if job.likelihood is not None:
-        outcome.audit = audits.verdict(job, cancelled, lambda: run("audit"))
+        outcome.audit = audits.verdict(job, cancelled, lambda: run(job, "audit"))
+        if outcome.audit is not None and outcome.audit.verdict == "failed":
+            job = replace(job, likelihood=None)  # so that its numbers are nowhere
+            job.write()
     for stage in STAGES:
-        ended = run(stage)
+        ended = run(job, stage)
         if ended.result is None:
             outcome.status, outcome.reason = ended.status, ended.reason
             return outcome
         outcome.results[stage] = ended.result
     for part in range(len(job.foreign_metrics)):
-        ended = run("measure", part)
+        measuring = foreign.job_for(job, part)
+        ended = run(measuring, "measure", part)
+        foreign.append_log(measuring, job.folder / LOG)
         if ended.status == "cancelled":
             outcome.status, outcome.reason = ended.status, ended.reason
             return outcome
-        outcome.measured.append(ended.reason or "" if ended.result is None else ended.result)
+        outcome.answers.append(foreign.answer_of(measuring, part, ended))
     return outcome
 
 
 def _timed_stage(
-    job: Job,
     launcher: Launcher,
     cancelled: threading.Event,
     on_progress: OnProgress,
     outcome: Outcome,
+    job: Job,
     stage: Stage,
     part: int | None = None,
 ) -> Ended:
@@ -116,10 +125,12 @@ def _run_stage(
     on_progress: OnProgress,
     outcome: Outcome,
 ) -> Ended:
-    paths = job.sys_path if part is None else job.foreign_metrics[part].sys_path
-    request = {"stage": stage, "part": part, "job": str(job.folder / JOB), "sys_path": paths}
+    request = {"stage": stage, "part": part, "job": str(job.folder / JOB), "sys_path": job.sys_path}
     child = launcher.start(request, job.folder / LOG, job.folder)
-    deadline = time.monotonic() + job.budget.seconds + job.budget.grace
+    allowed = job.budget.seconds + job.budget.grace
+    if stage == "audit":
+        allowed = max(allowed, AUDIT_SECONDS)
+    deadline = time.monotonic() + allowed
     assert child.pid is not None
     verdict: tuple[Status, str] | None = None
     ours = stage in ("score", "measure")  # the evaluator's memory is not the model's
@@ -139,8 +150,8 @@ def _run_stage(
             verdict = (
                 "timeout",
                 (
-                    f"{stage} was still running {job.budget.grace:g} s after the "
-                    f"{job.budget.seconds:g} s that the benchmark allows"
+                    f"{stage} was still running after {allowed:g} s, where the benchmark allows "
+                    f"{job.budget.seconds:g} s and {job.budget.grace:g} s of grace"
                 ),
             )
         if verdict is not None:
@@ -166,7 +177,7 @@ def _verdict(stage: Stage, part: int | None, job: Job, child: Child) -> Ended:
     if child.exit < 0:
         number = -child.exit
         name = signal.Signals(number).name if number in list(signal.Signals) else f"signal {number}"
-        return Ended("crashed", f"{stage} was ended by {name}; see {LOG}", None)
+        return Ended("crashed", f"{stage} was ended by {name}; see {LOG}", None, number)
     return Ended("failed", f"{stage} exited with {child.exit} before it was done; see {LOG}", None)
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 
 from genbench.columns import ESTIMATE, Column
 from genbench.leaderboard import Leaderboard
-from genbench.report.numbers import significant
+from genbench.report.numbers import LARGE, significant
 from genbench.report.printable import printable
 from genbench.rows import FLAGGED, UNAUDITED, Cell
 from genbench.statistics import ALPHA, MIN_SEEDS, Components
@@ -35,6 +35,7 @@ def explanations(board: Leaderboard, whole: Leaderboard | None = None) -> list[s
         *agreement(whole or board),
         *_anchors(board),
         *_likelihoods(board),
+        *_copying(board),
         *_flags(whole or board),
     ]
 
@@ -62,18 +63,29 @@ def _ranks(board: Leaderboard) -> list[str]:
 
 
 def _measured(board: Leaderboard) -> list[str]:
-    titles: dict[int, dict[str, None]] = {}
-    for column in board.columns:
-        for n in sorted({row.scores[column.key].n for row in board.rows if column.key in row.scores}):
-            titles.setdefault(n, {})[_short(column)] = None
-    counts = "; ".join(f"n = {n:,} for {', '.join(names)}" for n, names in titles.items())
+    featured, others = _counts(board, with_evaluator=True), _counts(board, with_evaluator=False)
     second = board.benchmark.second_evaluator
     beside = f", and of {second.name} where a title names it" if second and _of_two(board) else ""
-    lines = [f"Features of the evaluator {board.benchmark.evaluator.name}{beside}; {counts or 'no scores yet'}."]
+    lines = []
+    if featured or not others:
+        name = board.benchmark.evaluator.name
+        lines.append(f"Features of the evaluator {name}{beside}; {featured or 'no scores yet'}.")
+    if others:
+        lines.append(f"Of {'the rest' if featured else 'no evaluator'}: {others}.")
     real = [f"{column.title} {value:.2f}" for column in board.columns if (value := real_value(board, column.key))]
     if real:
         lines.append(f"The held-out data themselves have {', '.join(real)}.")
     return lines
+
+
+def _counts(board: Leaderboard, with_evaluator: bool) -> str:
+    """Behind how many samples or examples the scores stand, of those whose fingerprint names an evaluator or not."""
+    titles: dict[int, dict[str, None]] = {}
+    for column in board.columns:
+        cells = [row.scores[column.key] for row in board.rows if column.key in row.scores]
+        for n in sorted({cell.n for cell in cells if bool(cell.evaluator) == with_evaluator}):
+            titles.setdefault(n, {})[_short(column)] = None
+    return "; ".join(f"n = {n:,} for {', '.join(names)}" for n, names in titles.items())
 
 
 def variance(board: Leaderboard) -> list[str]:
@@ -99,7 +111,8 @@ def variance(board: Leaderboard) -> list[str]:
 def deviation(value: float, log_scale: bool) -> str:
     """A standard deviation as it is printed: of logarithms as a share of the score."""
     if log_scale:
-        return f"{100 * Components.relative(value):.2g} %" if value < 1 else f"{100 * Components.relative(value):.0f} %"
+        percent = 100 * Components.relative(value)
+        return f"{percent:.2g} %" if value < 1 or percent >= LARGE else f"{percent:.0f} %"
     return significant(value, 2)
 
 
@@ -131,16 +144,35 @@ def _likelihoods(board: Leaderboard) -> list[str]:
         )
     if any(column.key.endswith(ESTIMATE) for column in board.columns):
         lines.append("~ estimate: neither exact nor a bound, not comparable with the other likelihoods; not ranked.")
-    seen = [cell.smallest_flattery for cell in cells if cell.smallest_flattery is not None]
-    if seen:
-        lines.append(
-            f"Likelihoods passed an audit that sees a flattery of {significant(max(seen), 2)} bits/dim or more."
-        )
+    lines += _flattery(board)
     if not all(cell.audited for cell in cells):
         lines.append(
             f"{UNAUDITED} unaudited: nothing has checked that this is the likelihood of a distribution; not ranked."
         )
     return lines
+
+
+def _flattery(board: Leaderboard) -> list[str]:
+    """What the audits would have seen, of the likelihoods that they have an inequality for: estimates have none."""
+    passed = [(row, cell) for row, _, cell in board.shown() if cell.is_likelihood and cell.audited]
+    tested = [(row, cell.smallest_flattery) for row, cell in passed if cell.kind != "estimate"]
+    seen = [flattery for _, flattery in tested if flattery is not None]
+    unknown = ", ".join(dict.fromkeys(row.model for row, flattery in tested if flattery is None))
+    if not tested:
+        return []
+    if not seen:
+        return [f"Likelihoods passed an audit; the flattery that it sees is unknown for {unknown}."]
+    but = f"; unknown for {unknown}" if unknown else ""
+    return [f"Likelihoods passed an audit that sees a flattery of {significant(max(seen), 2)} bits/dim or more{but}."]
+
+
+def _copying(board: Leaderboard) -> list[str]:
+    titles = dict.fromkeys(_short(column) for column in board.columns if column.group == "copying")
+    shown = {_short(column) for _, column, _ in board.shown()} & set(titles)
+    names = ", ".join(title for title in titles if title in shown)
+    return [f"{names}: only the flag {FLAGGED} counts; no value is better than another, and none is ranked."] * bool(
+        names
+    )
 
 
 def _effective(cells: list[Cell]) -> str:

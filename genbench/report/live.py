@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from genbench.columns import INCEPTION
 from genbench.job import Stage
 from genbench.matrix import PlannedRun
 from genbench.plugins import Registry
@@ -199,10 +200,17 @@ def _verdict(record: Record | None) -> str:
         return f"{record.status}: {record.reason}"
     named = [
         (title, record.scores[name].value)
-        for name, title in (("fid", "FID"), ("bits_per_dim", "bits/dim"))
+        for name, title in (("fid", _fid(record)), ("bits_per_dim", "bits/dim"))
         if name in record.scores
     ]
     return "  ".join(["ok", *(f"{title} {value:.3g}" for title, value in named)])
+
+
+def _fid(record: Record) -> str:
+    """As the column is called: with the evaluator's name where it is not that of the literature."""
+    score = record.scores.get("fid")
+    evaluator = str(score.fingerprint.get("evaluator", "")).partition("@")[0] if score else ""
+    return f"FID [{evaluator}]" if evaluator not in ("", INCEPTION) else "FID"
 
 
 def _duration(seconds: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import sys
 from dataclasses import dataclass
 
 from genbench.columns import COSTS, Column
@@ -13,6 +14,8 @@ from genbench.rows import Row
 ARROWS = {"lower": "↓", "higher": "↑", "none": ""}
 MISSING = "-"
 WITHHELD = "withheld"
+SMALL, LARGE = 1e-4, 1e7
+"""Outside these a number has an exponent."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def score(row: Row, column: Column, decimals: int) -> Number:
         if estimate.log_scale:
             interval = f"[{_fixed(estimate.low, decimals)}, {_fixed(estimate.high, decimals)}]"
         else:
-            interval = f"± {_fixed((estimate.high - estimate.low) / 2, decimals)}"
+            interval = f"± {_half_width(estimate.high / 2 - estimate.low / 2, decimals)}"
     return Number(cell.mark, _fixed(estimate.mean, decimals), cell.warning, cell.rank, interval)
 
 
@@ -66,7 +69,7 @@ def decimals_of(board: Leaderboard) -> dict[str, int]:
         estimates = [row.scores[column.key].estimate for row in board.rows if column.key in row.scores]
         means = [abs(estimate.mean) for estimate in estimates]
         widths = [
-            (estimate.high - estimate.low) / 2
+            estimate.high / 2 - estimate.low / 2
             for estimate in estimates
             if estimate.low is not None and estimate.high is not None
         ]
@@ -87,9 +90,11 @@ def cost(value: float | None) -> str:
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """``value`` in plain notation with so many significant digits; whole parts are never cut."""
+    """``value`` with so many significant digits: plain from 1e-4 to 1e7, whole parts never cut; else with an exponent."""
     if value == 0:
         return "0"
+    if not SMALL <= abs(value) < LARGE:
+        return f"{value:.{digits - 1}e}"
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     return f"{value:.{min(decimals, 6)}f}"
 
@@ -100,9 +105,20 @@ COST_TITLES = {key: title for key, title, _ in COSTS}
 def _decimals(sizes: list[float], digits: int) -> int:
     """Decimals that show so many significant digits of the median of the sizes above 0."""
     above = [size for size in sizes if size > 0]
-    return digits - 1 - math.floor(math.log10(statistics.median(above))) if above else 0
+    if not above:
+        return 0
+    # The mean of two numbers in the middle may be too large for a float.
+    return digits - 1 - math.floor(math.log10(min(statistics.median(above), sys.float_info.max)))
+
+
+def _half_width(value: float, decimals: int) -> str:
+    """An interval that has a width is never printed as one that has none."""
+    return f"< {10**-decimals:.{decimals}f}" if 0 < value < 0.5 * 10**-decimals else _fixed(value, decimals)
 
 
 def _fixed(value: float, decimals: int) -> str:
+    """With so many decimals; with an exponent, what is too large for a table or vanishes far below its column."""
+    if abs(value) >= LARGE or 0 < abs(value) < 0.01 * 10**-decimals:
+        return f"{value:.2e}"
     text = f"{value:.{decimals}f}"
     return text.removeprefix("-") if float(text) == 0 else text

@@ -111,7 +111,7 @@ def _table(view: Leaderboard, layout: Layout) -> Table:
 
 def _title(column: Column, layout: Layout) -> Text:
     """The title, a suffix below it; where room is scarce, in lines as short as its words."""
-    arrow = ARROWS[column.direction]
+    arrow = ARROWS[column.better]
     name, bracket, suffix = column.title.partition(" [")
     name, parenthesis, remark = name.partition(" (")
     lines = [f"{name} {arrow}".rstrip()] if layout.intervals == "beside" or len(name) < 6 else [name, arrow]

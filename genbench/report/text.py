@@ -19,7 +19,7 @@ ANCHOR = "†"
 
 def markdown(board: Leaderboard) -> str:
     """A GitHub-flavoured table, with what it leaves out and what its marks mean below."""
-    titles = [f"{escape_markdown(column.title)} {ARROWS[column.direction]}".strip() for column in board.columns]
+    titles = [f"{escape_markdown(column.title)} {ARROWS[column.better]}".strip() for column in board.columns]
     header = ["Model", "Seeds", *titles, *(COST_TITLES[key] for key in board.costs)]
     lines = [f"**{escape_markdown(legend.title(board))}**", ""]
     lines += ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
@@ -37,7 +37,7 @@ def markdown(board: Leaderboard) -> str:
 def latex(board: Leaderboard) -> str:
     """A ``tabular`` for the package booktabs, notes as comments."""
     arrows = {"lower": r" $\downarrow$", "higher": r" $\uparrow$", "none": ""}
-    titles = [escape_latex(column.title) + arrows[column.direction] for column in board.columns]
+    titles = [escape_latex(column.title) + arrows[column.better] for column in board.columns]
     header = ["Model", "Seeds", *titles, *(escape_latex(COST_TITLES[key]) for key in board.costs)]
     notes = [legend.title(board), *legend.problems(board), *legend.explanations(board), *legend.omissions(board)]
     lines = [f"% {printable(line)}" for line in notes]
@@ -51,7 +51,7 @@ def latex(board: Leaderboard) -> str:
             model,
             f"{row.ok}/{row.seeds}",
             *cells,
-            *(cost(row.costs[key]).replace(MISSING, "--") for key in board.costs),
+            *(_latex_cost(row.costs[key]) for key in board.costs),
         ]
         lines.append(" & ".join(cells) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}"]
@@ -82,7 +82,7 @@ def document(board: Leaderboard) -> dict[str, Any]:
             "dev": benchmark.dev,
             "custom_budget": benchmark.custom_budget,
         },
-        "columns": [asdict(column) for column in board.columns],
+        "columns": [{**asdict(column), "ranked": column.ranked} for column in board.columns],
         "rows": [_row(row) for row in board.rows],
         "agreement": [asdict(entry) for entry in board.agreements()],
         "left_out": [asdict(entry) for entry in board.left_out],
@@ -132,10 +132,22 @@ def _markdown_score(number: Number) -> str:
 
 def _latex_score(number: Number) -> str:
     mark = {"<= ": r"$\leq$ ", "~ ": r"$\sim$ "}.get(number.mark, "")
-    mean = f"${number.mean}$" if number.is_number else number.mean.replace(MISSING, "--")
+    digits = _latex_exponents(number.mean)
+    mean = f"${digits}$" if number.is_number else number.mean.replace(MISSING, "--")
     if number.rank == 1:
-        mean = rf"$\mathbf{{{number.mean}}}$"
-    return _joined(f"{mark}{mean}{number.warning}", number.place, number.interval.replace("± ", r"$\pm$ "))
+        mean = rf"$\mathbf{{{digits}}}$"
+    interval = escape_latex(number.interval.removeprefix("± "))
+    pm = r"$\pm$ " if number.interval.startswith("± ") else ""
+    return _joined(f"{mark}{mean}{number.warning}", number.place, pm + interval.removeprefix("{}"))
+
+
+def _latex_cost(value: float | None) -> str:
+    return "--" if value is None else escape_latex(cost(value))
+
+
+def _latex_exponents(number: str) -> str:
+    """``1.20e+20`` as mathematics."""
+    return re.sub(r"e([+-])0*(\d+)", lambda found: rf" \times 10^{{{found[1].strip('+')}{found[2]}}}", number)
 
 
 def _joined(*parts: str) -> str:
@@ -144,7 +156,7 @@ def _joined(*parts: str) -> str:
 
 def escape_markdown(text: str) -> str:
     """``text`` as literal text inside a Markdown table or list."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", printable(text))
+    return re.sub(r"([\\`*_{}\[\]<>#|~$&])", r"\\\1", printable(text))
 
 
 LATEX = {

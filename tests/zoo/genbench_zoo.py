@@ -24,7 +24,20 @@ FAULTS = {
 """Each model and the status that its runs must end with."""
 
 
-METRICS = ("brightness", "process", "raising", "not_finite", "not_json", "hanging", "tampering")
+METRICS = (
+    "brightness",
+    "process",
+    "raising",
+    "not_finite",
+    "not_json",
+    "hanging",
+    "vanishing",
+    "overriding",
+    "boundless",
+    "unprintable",
+    "shapeless",
+    "tampering",
+)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from genbench.engine.contract import resolve
 from genbench.engine.data import Examples
+from genbench.engine.scoring.copying import looked_at
 from genbench.engine.scoring.evaluators import extract, load_evaluator
 from genbench.engine.scoring.material import Material, Measured, Space
 from genbench.engine.scoring.modes import mode_distribution
@@ -82,8 +84,9 @@ def material_of(
     """The material of samples whose features and logits are known, of the second evaluator too where there is one."""
 
     def pixels() -> Space:
-        training, held_out = bench.training()[0], bench.held_out()[0]
-        return Space(_points(samples, bench.data), _points(training, bench.data), _points(held_out, bench.data))
+        sets = (samples, bench.training()[0], bench.held_out()[0])
+        chosen = looked_at(*map(len, sets))  # before the images become points of four times the size
+        return Space(*(_points(x[index], bench.data) for x, index in zip(sets, chosen, strict=True)))
 
     second = None
     if seen_second is not None and bench.second_reference is not None:
@@ -121,7 +124,8 @@ def score(material: Material, metrics: Sequence[MetricSpec]) -> dict[str, Score]
 
     Raises:
         DataError: if there are too few samples for a metric.
-        GenbenchError: if a metric returns something other than promised.
+        GenbenchError: if a metric returns something other than promised, such as a value that is not finite. Details
+            that are not finite are left out and named.
     """
     scores = {}
     for spec in metrics:
@@ -138,6 +142,11 @@ def score(material: Material, metrics: Sequence[MetricSpec]) -> dict[str, Score]
 def _score(spec: MetricSpec, measured: Any) -> Score:
     if not isinstance(measured, Measured):
         raise GenbenchError(f"metric {spec.name!r}: must return a Measured or None, not {measured!r}")
+    if not math.isfinite(measured.value):
+        raise GenbenchError(f"metric {spec.name!r}: gives {measured.value}, which no record can hold")
+    details = {name: value for name, value in measured.details.items() if _is_finite(value)}
+    if left_out := sorted(measured.details.keys() - details.keys()):
+        details["not_finite"] = left_out
     return Score(
         value=measured.value,
         n=measured.n,
@@ -146,9 +155,18 @@ def _score(spec: MetricSpec, measured: Any) -> Score:
         unit=spec.unit,
         stderr=measured.stderr,
         fingerprint=measured.fingerprint,
-        details=measured.details,
+        details=details,
         flag=measured.flag,
     )
+
+
+def _is_finite(value: object) -> bool:
+    """Whether JSON can hold all numbers of a detail."""
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _points(x: NDArray[np.uint8], data: DataSpec) -> NDArray[np.float32]:

@@ -68,11 +68,12 @@ def expected_histogram_distance(n: int, real: Float64) -> float:
     binomial is 2 (1 - p)^(n - m) p^(m + 1) (m + 1) C(n, m + 1) with m the whole part of n p (de Moivre; Diaconis and
     Zabell 1991, doi:10.1214/ss/1177011699, theorem 1).
     """
-    from scipy.stats import binom
-
-    p = real[(real > 0) & (real < 1)]
-    above = np.floor(n * p) + 1
-    deviations = 2 * above * (1 - p) * binom.pmf(above, n, p)  # [K], of counts
+    p = torch.from_numpy(real[(real > 0) & (real < 1)])
+    above = (n * p).floor() + 1
+    trials = torch.tensor(float(n), dtype=torch.float64)
+    log_ways = (trials + 1).lgamma() - (above + 1).lgamma() - (trials - above + 1).lgamma()
+    log_mass = log_ways + above * p.log() + torch.xlogy(trials - above, 1 - p)  # of m + 1 counts of a binomial, [K]
+    deviations = 2 * above * (1 - p) * log_mass.exp()  # of counts
     return float(deviations.sum() / (2 * n))
 
 

@@ -11,6 +11,7 @@ counts samples whatever their distances are, and C_T ranks distances within regi
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,15 +20,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from genbench.engine.scoring.keeping import kept
+from genbench.engine.scoring.cells import cells_of, k_means
+from genbench.engine.scoring.keeping import arithmetic, kept
 from genbench.engine.scoring.pairs import Array, Float64
 from genbench.errors import DataError
 
 SIZE_MOST, TRAINING_MOST = 2000, 8000
 """Examples in a set, and of the training data that are looked at: distances then take less than half a GiB."""
 SIZE_LEAST = 20
+"""Samples and training examples; of held-out ones twice as many."""
 DRAWS, NULL_DRAWS = 100, 1000
-NULL_VERSION = 1
+NULL_VERSION = 2
 """Raised whenever a null distribution comes out otherwise: what is kept of it is then made anew."""
 SEED = 2020
 NULL_PERCENTILE = 1.0
@@ -109,19 +112,15 @@ def copying(samples: Array, training: Array, held_out: Array, nulls: Path | None
     Raises:
         DataError: for fewer than 20 samples or training examples, or 40 held-out ones.
     """
-    size = min(len(samples), len(training), len(held_out) // 2, SIZE_MOST)
-    if size < SIZE_LEAST:
-        raise DataError(
-            f"copying is judged from {SIZE_LEAST} samples, {SIZE_LEAST} training and {2 * SIZE_LEAST} held-out "
-            f"examples or more, not {len(samples)}, {len(training)} and {len(held_out)}"
-        )
-    scene = Scene(_some(samples, size), _some(held_out, 2 * size), _some(training, TRAINING_MOST), size)
+    chosen = looked_at(len(samples), len(training), len(held_out))
+    scene = Scene(samples[chosen[0]], held_out[chosen[2]], training[chosen[1]], len(chosen[0]))
+    null = null_distribution(scene.training, scene.held_out, nulls)  # first, since its distances are freed then
+    size = scene.size
     suspects, honest = np.arange(size), np.arange(size, 3 * size)
 
     generator, found = np.random.default_rng(SEED), np.empty((DRAWS, 3))
     for draw in range(DRAWS):
         found[draw] = scene.statistics(suspects, generator.permutation(honest)[:size], generator)
-    null = null_distribution(scene.training, scene.held_out, nulls)
     ratio, authenticity, c_t = (
         CopyStatistic(float(np.median(values)), beside) for values, beside in zip(found.T, null.T, strict=True)
     )
@@ -129,14 +128,32 @@ def copying(samples: Array, training: Array, held_out: Array, nulls: Path | None
     return Copying(ratio, authenticity, c_t, authpct, size, len(scene.training), scene.cells)
 
 
+def looked_at(samples: int, training: int, held_out: int) -> tuple[Indices, Indices, Indices]:
+    """Which of so many samples, training and held-out examples are looked at; all of these, if asked again of them.
+
+    Returns:
+        int64 ``[size]``, ``[T]`` and ``[2 size]``, rising.
+
+    Raises:
+        DataError: for fewer than 20 samples or training examples, or 40 held-out ones.
+    """
+    size = min(samples, training, held_out // 2, SIZE_MOST)
+    if size < SIZE_LEAST:
+        raise DataError(
+            f"copying is judged from {SIZE_LEAST} samples, {SIZE_LEAST} training and {2 * SIZE_LEAST} held-out "
+            f"examples or more, not {samples}, {training} and {held_out}"
+        )
+    return _some(samples, size), _some(training, TRAINING_MOST), _some(held_out, 2 * size)
+
+
 def null_distribution(training: Array, held_out: Array, folder: Path | None = None) -> Float64:
     """The three statistics of one random half of the held-out data against the other, float64 ``[NULL_DRAWS, 3]``.
 
     Args:
         training, held_out: ``[T, d]`` and ``[2 size, d]``.
-        folder: where it is kept by the hash of both; one that cannot be written only costs the time again.
+        folder: where it is kept by the hash of both and what its bits hang on; one that cannot be written only costs the time again.
     """
-    path = None if folder is None else folder / f"null-{_key(training, held_out)}.npy"
+    path = None if folder is None else folder / f"null-{_key(training, held_out)}-{arithmetic()}.npy"
     return kept(path, (NULL_DRAWS, 3), lambda: _null_distribution(training, held_out))
 
 
@@ -189,10 +206,11 @@ class Scene:
         """Bool ``[3 size]``: whether each example's nearest training example is nearer to another one of these."""
         nearest = self._to_training.argmin(1)
         asked = np.unique(nearest)
-        among = distances(self.training[asked], self.training)
-        among[np.arange(len(asked)), asked] = np.inf
         spacing = np.full(len(self.training), np.inf)
-        spacing[asked] = among.min(1)
+        for start, among in _blocks(self.training[asked], self.training):
+            rows = asked[start : start + len(among)]
+            among[np.arange(len(rows)), rows] = np.inf
+            spacing[rows] = among.min(1)
         nearer: NDArray[np.bool_] = spacing[nearest] < self._to_training.min(1)
         return nearer
 
@@ -206,24 +224,26 @@ class Scene:
 
     @cached_property
     def _training_order(self) -> tuple[Indices, Float64]:
-        return _nearest_first(self._to_training)
+        blocks = range(0, len(self._examples), BLOCK_ROWS)
+        return _nearest_first(self._to_training[start : start + BLOCK_ROWS] for start in blocks)
 
     @cached_property
     def _held_out_order(self) -> tuple[Indices, Float64]:
-        columns, found = _nearest_first(distances(self._examples, self.held_out))
+        columns, found = _nearest_first(found for _, found in _blocks(self._examples, self.held_out))
         return columns + len(self.samples), found
 
     @cached_property
     def _in_cells(self) -> tuple[Indices, Float64]:
         """The cell of each example, ``[3 size]``, and its distance to the nearest training example there."""
-        from sklearn.cluster import KMeans
-
         if self.cells == 1:
             return np.zeros(len(self._examples), np.int64), self._to_training.min(1)
-        means = KMeans(self.cells, n_init=1, random_state=SEED).fit(np.asarray(self.training, np.float64))
-        cells = means.predict(np.asarray(self._examples, np.float64)).astype(np.int64)
-        elsewhere = cells[:, None] != means.labels_  # [3 size, T]
-        return cells, np.where(elsewhere, np.inf, self._to_training).min(1)
+        centres = k_means(self.training, self.cells)
+        cells, training_cells = cells_of(self._examples, centres), cells_of(self.training, centres)
+        reach = np.full(len(cells), np.inf)
+        for cell in range(self.cells):
+            rows, columns = np.flatnonzero(cells == cell), np.flatnonzero(training_cells == cell)
+            reach[rows] = self._to_training[np.ix_(rows, columns)].min(1, initial=np.inf)
+        return cells, reach
 
     def _ratio(self, first: Indices, second: Indices, training: Indices) -> float:
         to_training = _nearest_among(self._training_order, first, training, len(self.training))
@@ -248,16 +268,22 @@ class Scene:
 
 def distances(x: Array, y: Array) -> Float64:
     """Euclidean distances of all rows of ``[n, d]`` to all of ``[m, d]``, float64 ``[n, m]``; 0 for equal rows."""
-    centre = y.mean(axis=0, dtype=np.float64)
-    columns = torch.from_numpy(np.asarray(y, np.float64) - centre)
-    squares = columns.square().sum(1)
     found = np.empty((len(x), len(y)))
-    for start in range(0, len(x), BLOCK_ROWS):
-        rows = torch.from_numpy(np.asarray(x[start : start + BLOCK_ROWS], np.float64) - centre)
-        scale = rows.square().sum(1, keepdim=True) + squares  # [block, m]
-        squared = torch.addmm(scale, rows, columns.T, alpha=-2)
-        found[start : start + len(rows)] = torch.where(squared > ZERO * scale, squared, 0).sqrt().numpy()
+    for start, block in _blocks(x, y):
+        found[start : start + len(block)] = block
     return found
+
+
+def _blocks(x: Array, y: Array) -> Iterator[tuple[int, Float64]]:
+    """:func:`distances` of BLOCK_ROWS rows after another, each with the number of its first."""
+    centre = y.mean(axis=0, dtype=np.float64)
+    columns = torch.from_numpy(y - centre)
+    squares = torch.linalg.vecdot(columns, columns)
+    for start in range(0, len(x), BLOCK_ROWS):
+        rows = torch.from_numpy(x[start : start + BLOCK_ROWS] - centre)
+        scale = torch.linalg.vecdot(rows, rows)[:, None] + squares  # [block, m]
+        squared = torch.addmm(scale, rows, columns.T, alpha=-2)
+        yield start, squared.masked_fill_(squared <= scale.mul_(ZERO), 0).sqrt_().numpy()
 
 
 def duplicate_share(samples: NDArray[np.uint8], training: NDArray[np.uint8]) -> float:
@@ -274,17 +300,26 @@ def _digest(image: NDArray[np.uint8]) -> bytes:
     return hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
 
 
-def _some(x: Array, most: int) -> Array:
-    return x if len(x) <= most else x[np.sort(np.random.default_rng(SEED).permutation(len(x))[:most])]
+def _some(count: int, most: int) -> Indices:
+    chosen = np.arange(count)
+    return chosen if count <= most else np.sort(np.random.default_rng(SEED).permutation(count)[:most])
 
 
-def _nearest_first(found: Float64) -> tuple[Indices, Float64]:
-    """The nearest columns of each row and their distances, ``[n, NEAREST_KEPT]`` or fewer."""
-    kept = min(NEAREST_KEPT, found.shape[1])
-    columns = np.argpartition(found, kept - 1, axis=1)[:, :kept]
-    near = np.take_along_axis(found, columns, 1)
-    order = near.argsort(axis=1, kind="stable")
-    return np.take_along_axis(columns, order, 1), np.take_along_axis(near, order, 1)
+def _nearest_first(blocks: Iterator[Float64]) -> tuple[Indices, Float64]:
+    """The nearest columns of each row of ``[n, m]`` and their distances, ``[n, NEAREST_KEPT]`` or fewer.
+
+    Args:
+        blocks: some rows after another, since the order of all columns takes as much memory as the distances.
+    """
+    nearest, reach = [], []
+    for found in blocks:
+        kept = min(NEAREST_KEPT, found.shape[1])
+        columns = np.argpartition(found, kept - 1, axis=1)[:, :kept]
+        near = np.take_along_axis(found, columns, 1)
+        order = near.argsort(axis=1, kind="stable")
+        nearest.append(np.take_along_axis(columns, order, 1))
+        reach.append(np.take_along_axis(near, order, 1))
+    return np.concatenate(nearest), np.concatenate(reach)
 
 
 def _nearest_among(order: tuple[Indices, Float64], rows: Indices, chosen: Indices, count: int) -> Float64:

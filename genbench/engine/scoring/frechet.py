@@ -16,8 +16,8 @@ GRAM_ERROR = 4e-7
 """Of the sum of singular values: twice in the distance, and less than 1e-6 of tr(S1 + S2), twice the sum or more."""
 BLOCK_ROWS = 4096
 """Rows of features that are taken to float64 at a time."""
-STRIPES = 8
-"""Stripes that a symmetric matrix is computed in, each from the diagonal on."""
+STRIPES, STRIPED_ABOVE = 8, 256
+"""Stripes that a symmetric matrix is computed in, each from the diagonal on; small ones are not worth the calls."""
 
 INFINITY_POINTS, INFINITY_LEAST, INFINITY_SEED = 15, 5000, 2020
 """Of FD at infinity: subset sizes, the smallest of them, both as in its authors' code, and the subsets' seed."""
@@ -141,7 +141,7 @@ def covariance(features: Array) -> torch.Tensor:
 def _add_upper_product(total: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:
     """Add a^T b, which is symmetric, to ``total``: its diagonal and all above it, and little else."""
     d = len(total)
-    stripe = -(-d // STRIPES)
+    stripe = -(-d // STRIPES) if d > STRIPED_ABOVE else d
     for left in range(0, d, stripe):
         total[left : left + stripe, left:] += a[:, left : left + stripe].T @ b[:, left:]
 
@@ -201,8 +201,6 @@ def frechet_distance_at_infinity(features: Array, mean: Float64, factor: Float64
     Raises:
         DataError: for fewer samples.
     """
-    from scipy.stats import linregress
-
     n, d = features.shape
     if n < INFINITY_SAMPLES:
         raise DataError(f"FD at infinity needs {INFINITY_SAMPLES} samples or more, not {n}")
@@ -212,6 +210,17 @@ def frechet_distance_at_infinity(features: Array, mean: Float64, factor: Float64
         [frechet_distance_of_features(features[generator.permutation(n)[:size]], mean, factor) for _ in range(draws)]
         for size in sizes
     ]
-    line = linregress(np.repeat([1 / size for size in sizes], draws), np.ravel(found))
+    intercept, stderr = _intercept(np.repeat([1 / size for size in sizes], draws), np.ravel(found))
     distances = tuple(float(np.mean(row)) for row in found)
-    return Extrapolation(float(line.intercept), float(line.intercept_stderr), sizes, distances, draws)
+    return Extrapolation(intercept, stderr, sizes, distances, draws)
+
+
+def _intercept(x: Float64, y: Float64) -> tuple[float, float]:
+    """Of the least-squares line through points ``[p]``, with its standard error; 0 where they lie on a line."""
+    centred = x - x.mean()
+    spread = float(centred @ centred)
+    slope = float(centred @ y) / spread
+    intercept = float(y.mean() - slope * x.mean())
+    residuals = y - y.mean() - slope * centred
+    variance = float(residuals @ residuals) / (len(x) - 2)
+    return intercept, float(np.sqrt(variance * (1 / len(x) + x.mean() ** 2 / spread)))

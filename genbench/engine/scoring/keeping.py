@@ -8,9 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from genbench.engine.scoring.pairs import Float64
 from genbench.files import write_whole
+
+
+def arithmetic() -> str:
+    """What the last bits of results hang on beside their input, as a part of a file's name: torch and its threads."""
+    return f"torch-{torch.__version__}-threads-{torch.get_num_threads()}"
 
 
 def kept(path: Path | None, shape: tuple[int, ...], make: Callable[[], Float64]) -> Float64:

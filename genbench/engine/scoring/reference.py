@@ -18,7 +18,7 @@ from genbench.engine.data import Examples
 from genbench.engine.scoring.comparison import RealSide, real_side
 from genbench.engine.scoring.evaluators import extract, load_evaluator
 from genbench.engine.scoring.frechet import covariance, square_root_factor
-from genbench.engine.scoring.keeping import kept
+from genbench.engine.scoring.keeping import arithmetic, kept
 from genbench.engine.scoring.kernel import FULL_KID_BELOW, SUBSETS, kernel_means_within, kid_subsets
 from genbench.errors import DataError, StoreError
 from genbench.reference_file import Arrays, Reference, Source, read_reference, write_reference
@@ -86,7 +86,7 @@ def real_side_of(reference: Reference, n: int, cache: Path | None = None) -> Rea
     if min(n, m) < FULL_KID_BELOW:
         return RealSide(arrays.radii, arrays.wide_radii, arrays.kernel_mean[None])
     if n not in reference.subset_means:
-        path = None if cache is None else cache / f"kernel-{reference.digest[:32]}-{n}.npy"
+        path = None if cache is None else cache / f"kernel-{reference.digest[:32]}-{n}-{arithmetic()}.npy"
         reference.subset_means[n] = kept(
             path, (SUBSETS,), lambda: kernel_means_within(arrays.features, kid_subsets(n, m)[1])
         )
@@ -96,8 +96,9 @@ def real_side_of(reference: Reference, n: int, cache: Path | None = None) -> Rea
 def reference_for(
     evaluator: EvaluatorSpec, data_sha256: str, split: str, examples: Callable[[], Examples], cache: Path
 ) -> Reference:
-    """The reference of a split: one that a person gave, or that in ``<cache>/<key>.safetensors`` if it is intact.
+    """The reference of a split: one that a person gave, or that in the cache if it is intact.
 
+    Its file is named by the source's key, torch's version and the number of threads, which the last bits hang on.
     Otherwise it is computed and kept; a folder that cannot be written only costs the time again.
 
     Args:
@@ -114,7 +115,7 @@ def reference_for(
         if given.source.split == split:
             _check_source(given_path, given.source, source)
             return given
-    path = cache / f"{source.key}.safetensors"
+    path = cache / f"{source.key}-{arithmetic()}.safetensors"
     with contextlib.suppress(DataError):
         cached = read_reference(path)
         if cached.source == source:

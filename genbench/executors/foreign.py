@@ -1,0 +1,130 @@
+"""The harness's side of third parties' metrics: the folder they work in, and what of their answers a record takes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genbench.job import MEASURED, SEEN, ForeignMetrics, Job
+from genbench.record import Score, clean
+from genbench.specs import MetricSpec
+
+if TYPE_CHECKING:
+    from genbench.executors.supervisor import Ended
+
+GIVEN = ("samples.npz", "nats.npz", SEEN)
+"""Files of a run that metrics may need; they get copies."""
+
+MAX_BYTES = 1 << 20
+"""Of what one third party's metrics may answer."""
+MAX_SCORE_BYTES = 1 << 16
+MAX_LOG_BYTES = 1 << 16
+"""Of their output, the end of which goes into the run's log."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a third party's metrics gave, by the scores' names, and why some gave nothing."""
+
+    scores: dict[str, Score]
+    withheld: dict[str, str]
+
+
+def job_for(job: Job, part: int) -> Job:
+    """The job of one third party's metrics: in a folder of its own, with copies of what was sampled and seen."""
+    folder = job.folder / f"measure-{part}"
+    folder.mkdir()
+    for name in GIVEN:
+        if (job.folder / name).exists():
+            shutil.copyfile(job.folder / name, folder / name)
+    measuring = replace(job, work=str(folder), sys_path=job.foreign_metrics[part].sys_path)
+    measuring.write()
+    return measuring
+
+
+def answer_of(measuring: Job, part: int, ended: Ended) -> Answer:
+    """What a third party's metrics left in their folder, held to what they declared.
+
+    Names, direction, unit and signature are the harness's: nobody can put a score under another metric's name.
+    """
+    foreign = measuring.foreign_metrics[part]
+    found = _read(measuring.folder / MEASURED)
+    scores: dict[str, Score] = {}
+    withheld: dict[str, str] = {}
+    for spec in foreign.metrics:
+        reason = _why_not(spec, found, ended)
+        if reason is None:
+            try:
+                scores |= _scores_of(spec, foreign, found["scores"], measuring)
+            except ValueError as error:
+                reason = f"what it gave is no score: {error}"
+        if reason is not None:
+            withheld[spec.name] = clean(f"{foreign.plugin}: {reason}")
+    return Answer(scores, withheld)
+
+
+def append_log(measuring: Job, log: Path) -> None:
+    """The end of what the metrics wrote, behind the run's own log."""
+    written = measuring.folder / log.name
+    if written.exists():
+        with written.open("rb") as stream, log.open("ab") as target:
+            stream.seek(max(0, written.stat().st_size - MAX_LOG_BYTES))
+            target.write(stream.read(MAX_LOG_BYTES))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What was measured so far: ``scores``, ``failed``, ``done`` and ``running``."""
+    nothing: dict[str, Any] = {"scores": {}, "failed": {}, "done": [], "running": None}
+    if not path.is_file() or path.stat().st_size > MAX_BYTES:
+        return nothing
+    try:
+        found = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return nothing
+    good = isinstance(found, dict) and {key: type(value) for key, value in found.items() if key != "running"} == {
+        "scores": dict,
+        "failed": dict,
+        "done": list,
+    }
+    return found if good else nothing
+
+
+def _why_not(spec: MetricSpec, found: dict[str, Any], ended: Ended) -> str | None:
+    """Why a metric gave nothing, or None where it came to its end."""
+    if spec.name in found["failed"]:
+        return str(found["failed"][spec.name])
+    if spec.name in found["done"]:
+        return None
+    reason = ended.reason or "the process ended before it"
+    running = found["running"]
+    return reason if running in (None, spec.name) else f"not measured, since {running} ended the process: {reason}"
+
+
+def _scores_of(spec: MetricSpec, foreign: ForeignMetrics, given: dict[str, Any], measuring: Job) -> dict[str, Score]:
+    """A metric's scores, one for each evaluator.
+
+    Raises:
+        ValueError: for anything that no record could hold.
+    """
+    from pydantic import TypeAdapter
+
+    names = [spec.name]
+    if spec.both_evaluators and measuring.second_evaluator is not None:
+        names.append(f"{spec.name}@{measuring.second_evaluator.name}")
+    scores = {}
+    for name in names:
+        if name not in given:
+            continue
+        text = json.dumps(given[name], allow_nan=False)
+        if len(text) > MAX_SCORE_BYTES:
+            raise ValueError(f"{len(text)} bytes, where a score has {MAX_SCORE_BYTES} at most")
+        score = TypeAdapter(Score).validate_json(text)
+        if score.n < 1:
+            raise ValueError(f"n is {score.n}")
+        signed = {**score.fingerprint, "plugin": foreign.plugin, "version": foreign.version}
+        scores[name] = replace(score, direction=spec.direction, unit=spec.unit, fingerprint=signed)
+        json.dumps(asdict(scores[name])).encode()  # lone surrogates
+    return scores
