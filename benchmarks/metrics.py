@@ -38,6 +38,7 @@ QUALITY = (
         title="FD inf",
         function=f"{FUNCTIONS}:fd_inf",
         direction="lower",
+        least_samples=40,
         tells_apart=(
             "train-copy>blur-1>blur-2>blur-3",
             "train-copy>noise-2>noise-3",
@@ -56,13 +57,14 @@ QUALITY = (
             "held-out=replayed-50%",
         ),
         reference="Chong and Forsyth 2020, arXiv:1911.07023",
-        summary="the same extrapolated to infinitely many samples; may fall below 0",
+        summary="FID extrapolated to infinitely many samples; may fall below 0",
     ),
     MetricSpec(
         name="kid",
         title="KID",
         function=f"{FUNCTIONS}:kid",
         direction="lower",
+        least_samples=4,
         tells_apart=(
             "train-copy>blur-1>blur-2>blur-3",
             "train-copy>noise-2>noise-3",
@@ -112,6 +114,7 @@ QUALITY = (
         title="Precision",
         function=f"{FUNCTIONS}:precision",
         direction="higher",
+        least_samples=4,
         tells_apart=(
             "train-copy>blur-2>blur-3",
             "train-copy>noise-2>noise-3",
@@ -138,6 +141,7 @@ QUALITY = (
         title="Recall",
         function=f"{FUNCTIONS}:recall",
         direction="higher",
+        least_samples=4,
         tells_apart=(
             "train-copy>blur-1>blur-2>blur-3",
             "train-copy>shift",
@@ -160,6 +164,7 @@ QUALITY = (
         title="Density",
         function=f"{FUNCTIONS}:density",
         direction="higher",
+        least_samples=4,
         tells_apart=(
             "train-copy>blur-2>blur-3",
             "train-copy>noise-2>noise-3",
@@ -186,6 +191,7 @@ QUALITY = (
         title="Coverage",
         function=f"{FUNCTIONS}:coverage",
         direction="higher",
+        least_samples=4,
         tells_apart=(
             "train-copy>blur-2>blur-3",
             "train-copy>noise-2>noise-3",
@@ -232,6 +238,7 @@ QUALITY = (
         function=f"{FUNCTIONS}:modes_found",
         direction="higher",
         needs_logits=True,
+        needs_classes=True,
         tells_apart=(
             "train-copy>class-dropped",
             "duplicates-50%>collapse",
@@ -256,6 +263,7 @@ QUALITY = (
         function=f"{FUNCTIONS}:modes_kl",
         direction="lower",
         needs_logits=True,
+        needs_classes=True,
         unit="nats",
         tells_apart=(
             "blur-2>blur-3",
@@ -294,6 +302,7 @@ CONTROL = (
         function=f"{FUNCTIONS}:label_accuracy",
         direction="higher",
         needs_logits=True,
+        needs_classes=True,
         group="control",
         tells_apart=(
             "blur-2>blur-3",
@@ -346,6 +355,9 @@ COPYING = (
         function=f"{FUNCTIONS}:nn_ratio",
         direction="higher",
         group="copying",
+        least_samples=20,
+        least_training=20,
+        least_held_out=40,
         both_evaluators=True,
         tells_apart=(
             "held-out>replayed-20%>replayed-50%>replayed",
@@ -360,6 +372,9 @@ COPYING = (
         function=f"{FUNCTIONS}:authenticity",
         direction="higher",
         group="copying",
+        least_samples=20,
+        least_training=20,
+        least_held_out=40,
         both_evaluators=True,
         tells_apart=(
             "held-out>replayed-20%>replayed-50%>replayed",
@@ -374,6 +389,9 @@ COPYING = (
         function=f"{FUNCTIONS}:c_t",
         direction="higher",
         group="copying",
+        least_samples=20,
+        least_training=20,
+        least_held_out=40,
         both_evaluators=True,
         tells_apart=(
             "held-out>replayed-10%",

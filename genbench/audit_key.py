@@ -15,7 +15,7 @@ from genbench.specs import DataSpec, ModelSpec
 if TYPE_CHECKING:
     from genbench.job import Job
 
-AUDIT_VERSION = 1
+AUDIT_VERSION = 2
 """Of the audit's protocol; a change of any of its constants is another version."""
 
 

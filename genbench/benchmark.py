@@ -146,7 +146,9 @@ class Benchmark:
             "definition": definition,
             "dataset": self.dataset.sha256,
             "evaluators": [
-                [evaluator.name, evaluator.sha256] for evaluator in (self.evaluator, self.second_evaluator) if evaluator
+                [spec.name, spec.sha256, spec.features, spec.logits, spec.batch_size]
+                for spec in (self.evaluator, self.second_evaluator)
+                if spec
             ],
             "dev": self.dev,
             "protocol": PROTOCOL_VERSION,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from genbench.columns import OURS, Column, columns_of
@@ -37,12 +37,14 @@ class Side:
         records: one a seed, failed ones included.
         left_out: its records that do not belong to the benchmark, and why.
         seeds: how many the benchmark has.
+        anchor: whether it is a point of reference and no contender.
     """
 
     name: str
     records: tuple[Record, ...]
     left_out: tuple[LeftOut, ...]
     seeds: int
+    anchor: bool = False
 
     @property
     def good(self) -> list[Record]:
@@ -60,9 +62,11 @@ class Compared:
         kinds: ``metric``, or the kinds of likelihood.
         difference: a - b, or a / b where it is of logarithms; None where a side lacks seeds, since the seeds that are
             left flatter it.
-        p_adjusted: the test's p-value after Holm's correction over the metrics shown; None without a test.
+        p_adjusted: the test's p-value after Holm's correction over the metrics tested; None without a test.
         improvement: the probability that A is better, or None where nothing is.
         verdict: in words.
+        decided: whether there is one; else ``verdict`` says why not.
+        flags: of either side, seed to the warning that belongs to its value.
     """
 
     column: Column
@@ -74,6 +78,8 @@ class Compared:
     p_adjusted: float | None
     improvement: Probability | None
     verdict: str
+    decided: bool = False
+    flags: tuple[dict[int, str], dict[int, str]] = field(default_factory=lambda: ({}, {}))
 
 
 @dataclass(frozen=True)
@@ -96,11 +102,16 @@ class Comparison:
     refused: tuple[NotCompared, ...]
 
 
-def side_of(benchmark: Benchmark, loaded: Loaded, model: str, name: str) -> Side:
-    """The records of a model, by the name that stands in them."""
+def side_of(benchmark: Benchmark, loaded: Loaded, model: str, name: str, anchors: Collection[str] = ()) -> Side:
+    """The records of a model, by the name that stands in them.
+
+    Args:
+        anchors: names, without options, of the models that are points of reference.
+    """
     records = [record for record in loaded.records if record.model.name == model]
     used, left_out = select(benchmark, replace(loaded, records=records, unreadable=[]))
-    return Side(name, tuple(used), tuple(left_out), len(benchmark.file.seeds))
+    anchor = model.partition("[")[0] in anchors
+    return Side(name, tuple(used), tuple(left_out), len(benchmark.file.seeds), anchor)
 
 
 def compare(
@@ -116,7 +127,8 @@ def compare(
     Args:
         metrics: the benchmark's.
         plugins: metric to the distribution that registers it.
-        wanted: keys of the scores to compare, all of them if there is none. Holm's family is what is compared.
+        wanted: keys of the scores to compare, all of them if there is none. Holm's family is what of them has a
+            better and a worse: a descriptive score or a test of copying is not tested.
     """
     plugins = plugins or {}
     own = {metric.name: metric.group for metric in metrics if plugins.get(metric.name, OURS) == OURS}
@@ -192,18 +204,34 @@ def _compared(column: Column, a: Side, of_a: Mapping[int, Score], b: Side, of_b:
     ]
     if short:
         estimates = [replace(estimate, low=None, high=None) for estimate in estimates]
-    better = None if short or column.direction == "none" else improvement(values_a, values_b, column.direction)
+    better = None if short or not column.ranked else improvement(values_a, values_b, column.better)
+    difference = None if short else welch(values_a, values_b, column.log_scale)
+    if difference and not column.ranked:
+        difference = replace(difference, p=None)
     return Compared(
         column=column,
         a=estimates[0],
         b=estimates[1],
         marks=(MARKS.get(kinds[0], ""), MARKS.get(kinds[1], "")),
         kinds=kinds,
-        difference=None if short else welch(values_a, values_b, column.log_scale),
+        difference=difference,
         p_adjusted=None,
         improvement=better,
-        verdict=f"not tested: {', '.join(short)} seeds" if short else "",
+        verdict=_why_untested(column, short),
+        flags=(_flags(of_a), _flags(of_b)),
     )
+
+
+def _why_untested(column: Column, short: Sequence[str]) -> str:
+    if column.group == "copying":
+        return "not tested: no value is better than another, only a flag counts"
+    if not column.ranked:
+        return "not tested: descriptive, without a better or worse"
+    return f"not tested: {', '.join(short)} seeds" if short else ""
+
+
+def _flags(scores: Mapping[int, Score]) -> dict[int, str]:
+    return {seed: score.flag for seed, score in scores.items() if score.flag}
 
 
 def _corrected(compared: Sequence[Compared]) -> tuple[Compared, ...]:
@@ -214,22 +242,27 @@ def _corrected(compared: Sequence[Compared]) -> tuple[Compared, ...]:
     for entry in compared:
         if entry.difference and entry.difference.p is not None:
             entry = replace(entry, p_adjusted=next(adjusted))
-        done.append(entry if entry.verdict else replace(entry, verdict=_verdict(entry)))
+        if not entry.verdict:
+            why = _why_undecided(entry)
+            entry = replace(entry, verdict=why or _verdict(entry), decided=not why)
+        done.append(entry)
     return tuple(done)
+
+
+def _why_undecided(entry: Compared) -> str | None:
+    if entry.p_adjusted is None:
+        return "not tested: one seed"
+    return f"none: a verdict needs {MIN_SEEDS} seeds" if min(entry.a.n, entry.b.n) < MIN_SEEDS else None
 
 
 def _verdict(entry: Compared) -> str:
     difference, p = entry.difference, entry.p_adjusted
-    if difference is None or p is None:
-        return "not tested: one seed"
-    if min(entry.a.n, entry.b.n) < MIN_SEEDS:
-        return f"none: a verdict needs {MIN_SEEDS} seeds"
+    assert difference is not None
+    assert p is not None
     if p > ALPHA:
         return "not distinguishable"
     a_is_lower = difference.value < (1.0 if difference.log_scale else 0.0)
-    if entry.column.direction == "none":
-        return f"{'A' if a_is_lower else 'B'} is lower"
-    winner = 0 if a_is_lower == (entry.column.direction == "lower") else 1
+    winner = 0 if a_is_lower == (entry.column.better == "lower") else 1
     name, loser = "AB"[winner], "AB"[1 - winner]
     if entry.kinds[1 - winner] in ("iwae", "bound"):
         # What lies under a higher bound is unknown: its true value may be the lower one.

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file under another name first and rename it, so that nobody reads half of it. Its folder is made.
 
+    Its permissions are those of any new file, so that a cache can be shared.
+
     Raises:
         OSError: if it cannot be written; nothing is left behind then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = None
+    draft = path.with_name(f".{path.stem}-{secrets.token_hex(8)}")
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.stem}-", delete=False) as stream:
-            draft = Path(stream.name)
+        with draft.open("xb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
         draft.replace(path)
     except OSError:
-        if draft is not None:
-            draft.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
         raise

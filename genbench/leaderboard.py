@@ -148,8 +148,12 @@ def build(
 def from_registry(benchmark: Benchmark, registry: Registry, loaded: Loaded, sort: str | None = None) -> Leaderboard:
     """:func:`build` with the metrics that the benchmark names and the anchors that are installed."""
     metrics, plugins = metrics_of(benchmark, registry)
-    anchors = [name for name, entry in registry.models.items() if entry.plugin.module == ANCHORS]
-    return build(benchmark, metrics, loaded, sort, anchors, plugins)
+    return build(benchmark, metrics, loaded, sort, anchors_of(registry), plugins)
+
+
+def anchors_of(registry: Registry) -> list[str]:
+    """The names of the models that are points of reference."""
+    return [name for name, entry in registry.models.items() if entry.plugin.module == ANCHORS]
 
 
 def metrics_of(benchmark: Benchmark, registry: Registry) -> tuple[list[MetricSpec], dict[str, str]]:

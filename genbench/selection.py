@@ -134,6 +134,7 @@ def load_benchmark(
     metrics: list[MetricSpec] = [_resolve(registry, "metrics", name, f"{path}: metrics") for name in file.metrics]
     evaluator, second = _evaluators(registry, file, dataset, metrics, str(path))
     _check_consistency(file, dataset, str(path))
+    _check_numbers(file, dataset, metrics, str(path))
     benchmark = Benchmark(file, dataset, evaluator, second, dev=dev)
     return benchmark.with_budget(dict(budget_overrides)) if budget_overrides else benchmark
 
@@ -253,11 +254,11 @@ def _check_logits(spec: EvaluatorSpec, metrics: list[MetricSpec], where: str) ->
             f"{where}: {spec.name} has no class logits, without which there is no {_names(wanting)}; leave that out, "
             "or name an evaluator that is a classifier"
         )
-    control = [metric for metric in wanting if metric.group == "control"]
-    if spec.rgb and control:
+    own = [metric for metric in wanting if metric.group == "control" or metric.needs_classes]
+    if spec.rgb and own:
         raise BenchmarkError(
             f"{where}: the classes of {spec.name} are those of ImageNet, not of the data, so it cannot judge "
-            f"{_names(control)}; leave that out, or name an evaluator trained on the data"
+            f"{_names(own)}; leave that out, or name an evaluator trained on the data"
         )
 
 
@@ -275,6 +276,26 @@ def _check_consistency(file: BenchmarkFile, dataset: DatasetSpec, source: str) -
         found = getattr(file.likelihood, key)
         if found > most:
             raise BenchmarkError(f"{source}: likelihood.{key}: must be at most {of}, not {found}")
+
+
+def _check_numbers(file: BenchmarkFile, dataset: DatasetSpec, metrics: list[MetricSpec], source: str) -> None:
+    """That there is enough of everything for each metric, which otherwise shows only after training."""
+    for metric in metrics:
+        at_milestones = metric.group != "copying"
+        for key, least, found in (
+            ("samples.n", metric.least_samples, file.samples.n),
+            ("samples.milestone_n", metric.least_samples if at_milestones else 0, file.samples.milestone_n),
+        ):
+            if found < least:
+                raise BenchmarkError(f"{source}: {key}: {metric.name} needs {least} samples or more, not {found}")
+        for split, least, found in (
+            ("training", metric.least_training, dataset.train),
+            ("test", metric.least_held_out, dataset.test),
+        ):
+            if found < least:
+                raise BenchmarkError(
+                    f"{source}: metrics: {metric.name} needs {least} {split} examples or more; {dataset.name} has {found}"
+                )
 
 
 def _describe(shape: tuple[int, ...], levels: int) -> str:

@@ -187,6 +187,11 @@ class MetricSpec:
         unit: unit of the value, empty for a pure number.
         log_scale: whether intervals over seeds are taken of its logarithm (positive, skewed scores).
         needs_logits: whether it reads the evaluator's class logits; a benchmark whose evaluator has none can't have it.
+        needs_classes: whether it takes the classes of these logits for the data's own; a benchmark whose evaluator was
+            trained on other classes (``rgb``) can't have it.
+        least_samples: the fewest samples that it can be computed from; a benchmark that scores fewer is refused. Metrics
+            of the group ``copying``, which are not taken at milestones, are held to ``samples.n`` only.
+        least_training, least_held_out: the same of the data's training and held-out examples.
         both_evaluators: whether it is taken with the benchmark's second evaluator too, in a column of its own.
         tells_apart: chains of rungs of the calibration ladder that it must order, ``"noise-1>noise-2"``; see
             :func:`genbench.rungs.claims_of`.
@@ -204,6 +209,10 @@ class MetricSpec:
     unit: str = ""
     log_scale: bool = False
     needs_logits: bool = False
+    needs_classes: bool = False
+    least_samples: int = 2
+    least_training: int = 1
+    least_held_out: int = 6
     both_evaluators: bool = False
     tells_apart: tuple[str, ...] = ()
     blind_to: tuple[str, ...] = ()

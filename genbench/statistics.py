@@ -354,7 +354,7 @@ def _finite_or_infinite(function: Callable[[float], float]) -> Callable[[float],
     return found
 
 
-def _interval(low: float, high: float) -> tuple[float, float] | tuple[None, None]:
+def _interval(low: float, high: float) -> tuple[float | None, float | None]:
     """Both ends, or neither: an interval without a finite end can't be printed, and says little."""
     return (low, high) if math.isfinite(low) and math.isfinite(high) else (None, None)
 

@@ -51,10 +51,16 @@ def _with_weights(benchmark: Benchmark, path: Path) -> Benchmark:
     except OSError as error:
         raise DataError(f"--weights {path}: cannot be read: {error.strerror}") from None
     if all(spec.sha256 != found for spec in evaluators_of(benchmark)):
-        needed = "\n".join(f"  {spec.name} needs {spec.sha256} {spec.file}" for spec in evaluators_of(benchmark))
+        wanting = [spec for spec in evaluators_of(benchmark) if not spec.weights]
+        lines = [f"  {spec.name} needs {spec.sha256} {spec.file}" for spec in wanting]
         raise DataError(
-            f"--weights {path}: has the SHA-256 {found}, which no evaluator of {benchmark.name} declares; other "
-            f"weights are never taken in their place\n{needed}"
+            "\n".join(
+                [
+                    f"--weights {path}: has the SHA-256 {found}, which no evaluator of {benchmark.name} declares; other "
+                    "weights are never taken in their place",
+                    *(lines or [f"  all evaluators of {benchmark.name} have their weights; leave --weights out"]),
+                ]
+            )
         )
     weights = str(path.resolve())
     return change_evaluators(
@@ -65,14 +71,28 @@ def _with_weights(benchmark: Benchmark, path: Path) -> Benchmark:
 def _with_reference(benchmark: Benchmark, path: Path) -> Benchmark:
     from genbench.reference_file import read_header
 
-    name = read_header(path).evaluator
+    header = read_header(path)
+    name = header.evaluator
     names = [spec.name for spec in evaluators_of(benchmark)]
     if name not in names:
         raise DataError(
             f"--reference {path}: holds statistics of the evaluator {name!r}; {benchmark.name} uses "
             f"{' and '.join(names)}"
         )
+    held_out = "validation" if benchmark.dev else "test"
+    if header.split.startswith("train") and name == benchmark.evaluator.name:
+        raise DataError(
+            f"--reference {path}: is of the split {header.split!r}, which {name} is not used on here: samples are scored "
+            f"against the split {held_out!r}"
+        )
     given = str(path.resolve())
+    for spec in evaluators_of(benchmark):
+        for earlier in spec.references:
+            if spec.name == name and read_header(Path(earlier)).split == header.split:
+                raise DataError(
+                    f"--reference {path}: {earlier} is of {name} on the split {header.split!r} too, and one of them would "
+                    "not be used; leave one out"
+                )
     return change_evaluators(
         benchmark,
         lambda spec: dataclasses.replace(spec, references=(*spec.references, given)) if spec.name == name else spec,

@@ -39,6 +39,12 @@ def heavy(n: int, d: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).standard_t(1.5, size=(n, d)).astype(np.float32)
 
 
+def root_of(cov: np.ndarray) -> np.ndarray:
+    """F, ``[d, d]``, with F^T F = cov."""
+    values, vectors = np.linalg.eigh(cov)
+    return np.sqrt(np.maximum(values, 0))[:, None] * vectors.T
+
+
 PAIRS: dict[str, Pair] = {
     "shuffled": (gaussian(300, 16, 0), gaussian(300, 16, 0)[::-1].copy()),
     "alike": (gaussian(300, 16, 40), gaussian(300, 16, 41)),

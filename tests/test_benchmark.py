@@ -75,6 +75,16 @@ def test_the_digest_changes_with_the_data_the_evaluator_and_dev(monkeypatch: pyt
     assert len(digests) == 5
 
 
+@pytest.mark.parametrize("which", ["evaluator", "second_evaluator"])
+@pytest.mark.parametrize("change", [{"features": "768"}, {"logits": "logits_unbiased"}, {"batch_size": 7}])
+def test_the_digest_changes_with_the_layers_and_the_batch_of_an_evaluator(
+    which: str, change: dict[str, object]
+) -> None:
+    plain = factories.benchmark(second_evaluator=factories.SECOND.name)
+    changed = dataclasses.replace(plain, **{which: dataclasses.replace(getattr(plain, which), **change)})
+    assert changed.digest != plain.digest
+
+
 def test_the_digest_does_not_change_with_the_datasets_prose() -> None:
     plain = factories.benchmark()
     described = dataclasses.replace(plain.dataset, summary="Another", citation="Another", url="", licence="")

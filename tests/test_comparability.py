@@ -246,3 +246,20 @@ def test_a_dev_or_budget_record_laid_into_the_benchmarks_folder_enters_neither_t
     assert [entry["model"] for entry in text.document(board)["rows"]] == ["toy"]
     assert "Left out: tiny/smuggled/seed-0" in page
     assert page.count("smuggled") == 1
+
+
+def test_a_likelihood_below_zero_is_left_out_since_no_discrete_distribution_has_it() -> None:
+    board = table([*cell("a"), *cell("edited", bits=-0.5)])
+    assert "bits_per_dim" not in row(board, "edited").scores
+    assert "bits_per_dim" in row(board, "a").scores
+    assert sum("-0.5 bits/dim is below 0" in note for note in board.notes) == 5
+
+
+def test_a_record_in_a_folder_of_an_odd_name_is_told(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    folder = factories.commit(store, factories.record())
+    folder.rename(folder.with_name("seed-1x"))
+    loaded = store.load("tiny")
+    assert loaded.records == []
+    assert [entry.path for entry in loaded.unreadable] == [folder.with_name("seed-1x") / "record.json"]
+    assert store.load("other").unreadable == []

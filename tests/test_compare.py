@@ -18,6 +18,7 @@ from genbench import cli
 from genbench.comparison import Compared, Comparison, compare, side_of
 from genbench.record import Record
 from genbench.report.comparison import document, print_comparison
+from genbench.specs import MetricSpec
 from genbench.statistics import holm, improvement, mean_interval, welch
 from genbench.store import Loaded, Store
 
@@ -211,7 +212,7 @@ def test_the_comparison_as_json_has_all_numbers() -> None:
     assert fid["p"] <= fid["p_adjusted"] <= 1
     bits = next(entry for entry in found["metrics"] if entry["key"] == "bits_per_dim")
     assert (bits["a"]["kind"], bits["b"]["kind"], bits["difference"]["of"]) == ("exact", "iwae", "difference")
-    assert found["a"] == {"model": "a", "ok": 5, "seeds": 5, "left_out": []}
+    assert found["a"] == {"model": "a", "anchor": False, "ok": 5, "seeds": 5, "left_out": []}
 
 
 @pytest.fixture
@@ -305,3 +306,64 @@ def test_a_model_of_which_every_run_failed_exits_5_with_its_reasons(run: Run, re
     status, _, err = run("compare", "toy", "fails", "-b", "tiny", "--results", results)
     assert status == 5
     assert "it broke here" in err
+
+
+def printed(comparison: Comparison, width: int = 120) -> str:
+    console = Console(width=width, file=io.StringIO(), markup=False, highlight=False)
+    print_comparison(comparison, console)
+    assert isinstance(console.file, io.StringIO)
+    return " ".join(console.file.getvalue().split())
+
+
+def test_warnings_and_anchors_are_carried_into_the_comparison() -> None:
+    of, loaded = factories.benchmark(), Loaded(other(cell("a"), "fid", flag="memory ran low") + cell("b[x=1]"), [])
+    sides = [side_of(of, loaded, model, model, {"b"}) for model in ("a", "b[x=1]")]
+    comparison = compare(of, factories.METRICS, *sides)
+    output = printed(comparison)
+    assert "1.999!" in output
+    assert "! warning: FID [tiny-cnn-v1] of a (5/5 seeds): memory ran low" in output
+    assert "B = b[x=1] †" in output
+    assert "† anchor" in output
+    found = document(comparison)
+    fid = next(entry for entry in found["metrics"] if entry["key"] == "fid")
+    assert fid["a"]["flags"] == {str(seed): "memory ran low" for seed in range(5)}
+    assert fid["b"]["flags"] == {}
+    assert (found["a"]["anchor"], found["b"]["anchor"]) == (False, True)
+
+
+def test_descriptive_scores_and_tests_of_copying_are_not_in_the_family_of_tests() -> None:
+    extra = (
+        MetricSpec("norm", "Norm", "nowhere:f", "none"),
+        MetricSpec("c_t", "C_T", "nowhere:f", "higher", "copying"),
+    )
+    more = {name: factories.score(2.0) for name in ("norm", "c_t")}
+    records = [
+        factories.record(model, seed, fid=2.0 + 0.01 * seed, more=more) for model in ("a", "b") for seed in range(5)
+    ]
+    of = factories.benchmark()
+    sides = [side_of(of, Loaded(records, []), model, model) for model in ("a", "b")]
+    comparison = compare(of, (*factories.METRICS, *extra), *sides)
+    for key in ("norm", "c_t"):
+        found = metric(comparison, key)
+        assert (found.p_adjusted, found.improvement, found.decided) == (None, None, False)
+    assert sum(entry.p_adjusted is not None for entry in comparison.metrics) == len(factories.METRICS)
+    output = printed(comparison)
+    assert "No verdict (-) on Norm: not tested: descriptive" in output
+    assert "No verdict (-) on C_T: not tested: no value is better" in output
+
+
+def test_the_reason_for_which_no_score_has_a_verdict_is_said_once() -> None:
+    records = cell("a", 1.0)[:3] + cell("b", 2.0)
+    output = printed(compared(records), 80)
+    assert output.count("A has 3/5 seeds") == 1
+    assert "No verdict (-): not tested: A has 3/5 seeds." in output
+
+
+def test_a_ratio_beyond_all_floats_is_compared_and_null_in_json() -> None:
+    comparison = compared(cell("a", 1e307) + cell("b", 1e-300))
+    fid = metric(comparison, "fid")
+    assert fid.verdict == "B is better"
+    assert "e+307" in printed(comparison)
+    (entry,) = [entry for entry in document(comparison)["metrics"] if entry["key"] == "fid"]
+    assert entry["difference"] == {"of": "ratio", "value": None, "low": None, "high": None}
+    json.dumps(document(comparison), allow_nan=False)

@@ -262,7 +262,9 @@ def test_copying_looks_at_the_same_examples_where_only_those_are_given(monkeypat
     sets = points(90, 1), points(200, 2), points(100, 3)
     chosen = [x[index] for x, index in zip(sets, module.looked_at(90, 200, 100), strict=True)]
     found = [copying(*given) for given in (sets, chosen)]
-    assert [getattr(found[0], name).value for name in STATISTICS] == [getattr(found[1], name).value for name in STATISTICS]
+    assert [getattr(found[0], name).value for name in STATISTICS] == [
+        getattr(found[1], name).value for name in STATISTICS
+    ]
 
 
 def test_null_distributions_of_other_numbers_of_threads_are_kept_apart(

@@ -4,16 +4,16 @@ import math
 
 import numpy as np
 import pytest
-from feature_sets import PAIRS, Pair, gaussian
+from feature_sets import PAIRS, Pair, gaussian, root_of
 
 from genbench.engine.likelihood import LogProbs
 from genbench.engine.scoring import material as material_module
 from genbench.engine.scoring import metrics
 from genbench.engine.scoring.classes import inception_score
-from genbench.engine.scoring.frechet import frechet_distance
+from genbench.engine.scoring.comparison import compare, real_side
+from genbench.engine.scoring.frechet import frechet_distance_of_factors
 from genbench.engine.scoring.kernel import kernel_distance
 from genbench.engine.scoring.material import Material
-from genbench.engine.scoring.neighbours import neighbour_shares
 from genbench.engine.scoring.reference import Reference, Source, reference_from
 from genbench.errors import DataError
 
@@ -29,8 +29,8 @@ def material(pair: Pair, log_probs: LogProbs | None = None, sha256: str = "f") -
 
 def test_fid_is_that_of_the_features_statistics() -> None:
     pair = PAIRS["shifted"]
-    means_and_covs = [(x.mean(0, dtype=np.float64), np.cov(x, rowvar=False, dtype=np.float64)) for x in pair]
-    expected = frechet_distance(*means_and_covs[0], *means_and_covs[1])
+    statistics = [(x.mean(0, dtype=np.float64), root_of(np.cov(x, rowvar=False, dtype=np.float64))) for x in pair]
+    expected = frechet_distance_of_factors(*statistics[0], *statistics[1])
     assert metrics.fid(material(pair)).value == pytest.approx(expected, rel=1e-6)
 
 
@@ -41,7 +41,8 @@ def test_kid_is_that_of_the_features() -> None:
 @pytest.mark.parametrize("name", ["precision", "recall", "density", "coverage"])
 def test_a_share_is_that_of_the_features(name: str) -> None:
     pair = PAIRS["wider"]
-    assert getattr(metrics, name)(material(pair)).value == getattr(neighbour_shares(*pair), name)
+    shares = compare(*pair, real_side(pair[1], len(pair[0]))).shares
+    assert getattr(metrics, name)(material(pair)).value == getattr(shares, name)
 
 
 @pytest.mark.parametrize(("metric", "least"), [(metrics.fid, 2), (metrics.kid, 2), (metrics.recall, 4)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -301,6 +302,30 @@ def test_a_reference_of_an_evaluator_that_the_benchmark_does_not_use_is_refused(
         supplied(load_benchmark(REGISTRY, "digits"), references=[path])
 
 
+@pytest.mark.parametrize("dev", [False, True])
+def test_a_reference_of_the_training_split_for_the_first_evaluator_is_refused(tmp_path: Path, dev: bool) -> None:
+    split = "train without validation" if dev else "train"
+    source = Source(DIGITS.sha256, split, DIGITS_CNN.name, DIGITS_CNN.sha256, DIGITS_CNN.features)
+    write_reference(tmp_path / "given", dataclasses.replace(small(), source=source))
+    with pytest.raises(DataError, match=f"of the split '{split}', which digits-cnn-v1 is not used on here"):
+        supplied(load_benchmark(REGISTRY, "digits", dev), references=[tmp_path / "given"])
+
+
+def test_two_references_of_one_split_are_refused(tmp_path: Path) -> None:
+    source = Source(DIGITS.sha256, "test", DIGITS_CNN.name, DIGITS_CNN.sha256, DIGITS_CNN.features)
+    for name in "ab":
+        write_reference(tmp_path / name, dataclasses.replace(small(), source=source))
+    with pytest.raises(DataError, match="one of them would not be used"):
+        supplied(load_benchmark(REGISTRY, "digits"), references=[tmp_path / "a", tmp_path / "b"])
+
+
+def test_weights_of_no_evaluator_are_not_explained_by_those_that_ship(tmp_path: Path) -> None:
+    (tmp_path / "weights").write_bytes(b"others")
+    with pytest.raises(DataError, match="all evaluators of digits have their weights") as caught:
+        supplied(load_benchmark(REGISTRY, "digits"), weights=[tmp_path / "weights"])
+    assert DIGITS_CNN.sha256 not in str(caught.value)
+
+
 def test_a_given_reference_does_not_change_the_digest(held_out: Examples, tmp_path: Path) -> None:
     write_reference(tmp_path / "given.safetensors", reference(held_out, tmp_path / "cache"))
     benchmark = load_benchmark(REGISTRY, "digits")
@@ -376,3 +401,26 @@ def test_an_evaluator_that_the_benchmark_does_not_use_cannot_be_exported(tmp_pat
     done = genbench("reference", "export", "-b", "digits-smoke", "--evaluator", "digits-cn-v1", tmp_path / "r")
     assert done.returncode == 2
     assert "did you mean 'digits-cnn-v1'" in done.stderr
+
+
+def test_an_export_overwrites_no_file_but_one_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    done = genbench("reference", "export", "-b", "digits-smoke", tmp_path / "thesis.tex")
+    assert done.returncode == 2
+    assert "holds no reference statistics, so it is not overwritten" in done.stderr
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_an_export_replaces_an_earlier_one(exported: Path, tmp_path: Path) -> None:
+    (tmp_path / "again").write_bytes(exported.read_bytes())
+    assert genbench("reference", "export", "-b", "digits-smoke", tmp_path / "again").returncode == 0
+
+
+def test_scores_stand_under_the_titles_of_the_leaderboard(tmp_path: Path) -> None:
+    x, labels = resolve(DIGITS.loader)()["train"]
+    np.savez(tmp_path / "samples.npz", samples=x[:200], labels=labels[:200])
+    done = genbench("score", tmp_path / "samples.npz", "-b", "digits-smoke")
+    assert "  FID [digits-cnn-v1] " in done.stdout
+    assert "  FID [digits-random-v1] " in done.stdout
+    assert re.search(r"  Exact copies +1  \(real data 0\)\n", done.stdout)
+    assert re.search(r"  Label acc +(1|0\.99\d*)  \(higher is better; real data 0\.99", done.stdout)

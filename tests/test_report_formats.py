@@ -7,6 +7,7 @@ import io
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import factories
@@ -14,10 +15,10 @@ import pytest
 from rich.console import Console
 
 from genbench.leaderboard import Leaderboard, build
-from genbench.report import site, text
+from genbench.report import legend, live, site, text
 from genbench.report.terminal import print_leaderboard
 from genbench.specs import MetricSpec
-from genbench.store import Loaded
+from genbench.store import Loaded, Store
 
 
 def printed(board: Leaderboard, width: int, **options: Any) -> str:
@@ -187,7 +188,8 @@ def test_every_format_marks_an_unaudited_likelihood(outputs: dict[str, str], for
 
 @pytest.mark.parametrize("format_", FORMATS)
 def test_every_format_shows_a_warning_and_what_it_means(outputs: dict[str, str], format_: str) -> None:
-    assert "closer to the training data than held-out data" in flat(outputs[format_])
+    told = "closer to the training data than held-out data" if format_ in ("csv", "json") else "may be copying: train-copy"
+    assert told in flat(outputs[format_])
     if format_ not in ("csv", "json", "rich"):
         assert re.search(r"0\.902\$?!", line_of(outputs[format_], "train-copy"))
         assert not re.search(r"0\.902\$?!", line_of(outputs[format_], "pixelcnn"))
@@ -196,7 +198,7 @@ def test_every_format_shows_a_warning_and_what_it_means(outputs: dict[str, str],
 @pytest.mark.parametrize("width", [80, 120])
 def test_a_warning_is_told_where_its_column_is_not_shown(wide: Leaderboard, width: int) -> None:
     output = flat(printed(wide, width))
-    assert "! may be copying: Nn_Ratio of train-copy (5/5 seeds): closer to the training data" in output
+    assert "! may be copying: train-copy: Nn_Ratio in 5 of 5 seeds" in output
 
 
 @pytest.mark.parametrize("format_", FORMATS)
@@ -253,3 +255,89 @@ def test_fewer_than_five_seeds_are_said_to_have_no_ranks() -> None:
 def test_the_page_groups_its_columns(outputs: dict[str, str]) -> None:
     groups = re.findall(r'<th scope="colgroup" colspan="(\d+)">(\w+)</th>', outputs["html"])
     assert groups == [("10", "quality"), ("2", "likelihood"), ("1", "control"), ("3", "copying"), ("5", "cost")]
+
+
+EXTREMES = (1e200, 1e-300, 1.7e308)
+
+
+@pytest.mark.parametrize("extreme", EXTREMES)
+def test_every_format_survives_extreme_scores_and_prints_them_with_an_exponent(extreme: float) -> None:
+    found = [factories.record("toy", seed, fid=2.0 + 0.1 * seed) for seed in range(5)]
+    for seed in range(5):
+        kid = factories.score(extreme * (1 - 0.01 * seed), repeats=[extreme, extreme * 0.99])
+        found.append(factories.record("odd", seed, fid=extreme * (1 - 0.01 * seed), more={"kid": kid}))
+    board = build(factories.benchmark(), factories.METRICS, Loaded(found, []), anchors=())
+    json.dumps(text.document(board), allow_nan=False)
+    outputs = [printed(board, 200), text.markdown(board), text.comma_separated(board), site.render(board, [])]
+    latex = text.latex(board)
+    exponent = f"{extreme:e}".partition("e")[2]
+    assert all(f"e{exponent}" in output for output in outputs)
+    assert rf"\times 10^{{{exponent.strip('+')}}}" in latex
+    assert not any(re.search(r"\d{30}", output) for output in (*outputs, latex))
+
+
+def test_copying_columns_have_neither_rank_nor_arrow_and_are_said_to_flag_only(wide: Leaderboard) -> None:
+    page, table = site.render(wide, []), text.markdown(wide)
+    assert "Nn\\_Ratio |" in table
+    assert re.search(r"<dt>Nn_Ratio <small>flag only</small>", page)
+    assert "Nn\\_Ratio, Auth\\_Pct, C\\_T: only the flag ! counts" in table
+    assert not [
+        cell for row in wide.rows for key, cell in row.scores.items() if key == "nn_ratio" and cell.rank is not None
+    ]
+
+
+def test_only_scores_of_an_evaluator_are_said_to_be_of_its_features(wide: Leaderboard) -> None:
+    (line,) = [line for line in legend.explanations(wide) if line.startswith("Features of the evaluator")]
+    assert "FID" in line
+    assert "bits/dim" not in line
+    assert "Other scores: n = 600 for bits/dim." in legend.explanations(wide)
+
+
+def test_the_flattery_that_audits_see_leaves_out_estimates_and_names_the_unknown() -> None:
+    audits = {"flow": 0.9, "vae": None, "pixelcnn": 0.05}
+    found = [
+        factories.record(
+            model,
+            seed,
+            kind="estimate" if model == "flow" else "exact",
+            audit=replace(factories.AUDIT, smallest_flattery=flattery),
+        )
+        for model, flattery in audits.items()
+        for seed in range(5)
+    ]
+    board = build(factories.benchmark(), factories.METRICS, Loaded(found, []), anchors=())
+    (line,) = [line for line in legend.explanations(board) if "flattery" in line]
+    assert line.endswith("sees a flattery of 0.050 bits/dim or more; unknown for vae.")
+
+
+def test_costs_below_a_thousandth_are_mathematics_in_latex_and_names_with_signs_text_in_markdown() -> None:
+    found = [factories.record("toy", seed, cost={"train_seconds": 1e-5}) for seed in range(5)]
+    output = text.latex(build(factories.benchmark(), factories.METRICS, Loaded(found, []), anchors=()))
+    assert r"\textless{} 0.001" in output
+    assert " < " not in output
+    assert text.escape_markdown("$x$ &amp;") == r"\$x\$ \&amp;"
+
+
+def test_an_interval_that_has_a_width_is_not_printed_as_zero() -> None:
+    found = [factories.record("toy", seed, bits=2.44 + 0.0005 * seed) for seed in range(5)]
+    found += [factories.record(f"wide{i}", seed, bits=2.4 + 0.1 * seed) for i in range(2) for seed in range(5)]
+    board = build(factories.benchmark(), factories.METRICS, Loaded(found, []), anchors=())
+    assert "± < 0.01" in line_of(text.markdown(board), "toy")
+    assert r"$\pm$ \textless{} 0.01" in line_of(text.latex(board), "toy")
+
+
+def test_a_run_is_told_with_the_name_of_its_evaluator() -> None:
+    record = factories.record(fid=7.9)
+    assert "FID [tiny-cnn-v1] 7.9" in live._verdict(record)
+    inception = factories.score(7.9, fingerprint={**factories.FINGERPRINT, "evaluator": "inception-v3-compat@1"})
+    assert "ok  FID 7.9" in live._verdict(replace(record, scores={"fid": inception}))
+
+
+def test_the_page_of_an_uninstalled_benchmark_carries_its_definition(wide: Leaderboard, tmp_path: Path) -> None:
+    definition = tmp_path / "tiny.toml"
+    definition.write_text("name = 'tiny'\n")
+    site.write(wide, Store(tmp_path / "results"), tmp_path / "with", definition)
+    assert (tmp_path / "with/tiny.toml").read_text() == definition.read_text()
+    assert "-b ./tiny.toml" in (tmp_path / "with/index.html").read_text().partition("</pre>")[0]
+    site.write(wide, Store(tmp_path / "results"), tmp_path / "without")
+    assert "its definition file is needed too" in (tmp_path / "without/index.html").read_text()

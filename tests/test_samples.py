@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genbench.engine.samples import load_samples
+from genbench.engine.samples import load_labels, load_samples
 from genbench.errors import GenbenchError
 from genbench.specs import DataSpec
 
@@ -64,3 +64,34 @@ def test_a_folder_that_cannot_be_listed_is_refused(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(Path, "iterdir", denied)  # a mode would not stop root
     with pytest.raises(GenbenchError, match="cannot be read: Permission denied"):
         load_samples(tmp_path, DATA)
+
+
+LABELLED = DataSpec((1, 8, 8), 17, classes=10)
+
+
+def with_labels(folder: Path, labels: np.ndarray) -> Path:
+    np.savez(folder / "samples.npz", samples=np.zeros((3, 1, 8, 8), np.uint8), labels=labels)
+    return folder / "samples.npz"
+
+
+def test_labels_beside_samples_are_read(tmp_path: Path) -> None:
+    found = load_labels(with_labels(tmp_path, np.array([0, 9, 3], np.uint8)), 3, LABELLED)
+    assert found is not None
+    assert (found.dtype, found.tolist()) == (np.int64, [0, 9, 3])
+
+
+@pytest.mark.parametrize(
+    ("labels", "data", "named"),
+    [
+        (np.array([0, 10, 3]), LABELLED, r"must lie in 0 \.\. 9, not 0 \.\. 10"),
+        (np.array([0, -1, 3]), LABELLED, r"must lie in 0 \.\. 9, not -1 \.\. 3"),
+        (np.array([0, 1]), LABELLED, r"of shape \(3,\), one a sample, not int64 \(2,\)"),
+        (np.array([0.0, 1.0, 2.0]), LABELLED, "must be whole numbers"),
+        (np.array([0, 1, 2]), DATA, "the data have no classes"),
+    ],
+)
+def test_labels_that_cannot_be_the_samples_are_refused(
+    labels: np.ndarray, data: DataSpec, named: str, tmp_path: Path
+) -> None:
+    with pytest.raises(GenbenchError, match=named):
+        load_labels(with_labels(tmp_path, labels), 3, data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import factories
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genbench.errors import BenchmarkError, GenbenchError, SpecError
+from genbench.plugins import Registry, discover
 from genbench.selection import load_benchmark, model_string, parse_budget, parse_model, select_model
 from genbench.specs import resolve_config
 
@@ -205,3 +207,68 @@ def test_a_configuration_that_no_record_could_hold_is_refused(value: float) -> N
     spec = dataclasses.replace(factories.registry().models["toy"].spec, defaults=lambda data: {"lr": value})
     with pytest.raises(SpecError, match="toy: lr"):
         resolve_config(spec, factories.DATA, {})
+
+
+def changed_digits(folder: Path, **changes: str) -> Path:
+    """The installed digits-smoke benchmark with lines changed."""
+    text = discover().benchmarks["digits-smoke"].spec.read_text()
+    for key, value in changes.items():
+        text, found = re.subn(rf"(?m)^{key} = .*$", f"{key} = {value}", text)
+        assert found == 1
+    path = folder / "digits-smoke.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"milestone_n": "39"}, "samples.milestone_n: fd_inf needs 40 samples or more, not 39"),
+        ({"n": "39", "milestone_n": "39"}, "samples.n: fd_inf needs 40 samples or more, not 39"),
+    ],
+)
+def test_too_few_samples_for_a_metric_are_refused_before_any_training(
+    tmp_path: Path, changes: dict[str, str], named: str
+) -> None:
+    path = changed_digits(tmp_path, **changes)
+    with pytest.raises(BenchmarkError) as caught:
+        load_benchmark(discover(), str(path))
+    assert str(caught.value) == f"{path}: {named}"
+
+
+def with_metrics(folder: Path, *metrics: str, **changes: object) -> tuple[Registry, str]:
+    """A registry with genbench's own metrics, and the synthetic benchmark with some of them."""
+    registry = factories.registry()
+    registry.metrics.update({name: discover().metrics[name] for name in metrics})
+    return registry, str(written(folder, metrics=list(metrics), **changes))
+
+
+def test_copying_is_not_held_to_the_number_of_samples_at_milestones(tmp_path: Path) -> None:
+    registry, path = with_metrics(tmp_path, "c_t", samples__milestone_n=19)
+    assert load_benchmark(registry, path).file.samples.milestone_n == 19
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"test": 39}, "metrics: c_t needs 40 test examples or more; tiny has 39"),
+        ({"train": 19}, "metrics: c_t needs 20 training examples or more; tiny has 19"),
+    ],
+)
+def test_too_few_real_examples_for_a_metric_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, int], named: str
+) -> None:
+    monkeypatch.setattr(factories, "DATASET", dataclasses.replace(factories.DATASET, **changes))
+    registry, path = with_metrics(tmp_path, "c_t", likelihood__examples=30, likelihood__milestone_examples=30)
+    with pytest.raises(BenchmarkError, match=re.escape(named)):
+        load_benchmark(registry, path)
+
+
+@pytest.mark.parametrize("metric", ["modes_found", "modes_kl", "label_accuracy"])
+def test_an_evaluator_of_other_classes_cannot_tell_the_datas_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metric: str
+) -> None:
+    monkeypatch.setattr(factories, "EVALUATOR", dataclasses.replace(factories.EVALUATOR, rgb=True))
+    registry, path = with_metrics(tmp_path, metric)
+    with pytest.raises(BenchmarkError, match=f"it cannot judge {metric}; leave"):
+        load_benchmark(registry, path)

@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 
 from genbench.cli.show import siblings
-from genbench.record import Record
+from genbench.record import Milestone, Record
+from genbench.report.console import print_fitted
 from genbench.report.run import print_record, print_seeds
 from genbench.statistics import Components, mean_interval, variance_components
 from genbench.store import Store
@@ -106,3 +107,52 @@ def test_the_seeds_of_a_model_are_those_of_the_same_digest(store: Store) -> None
     assert siblings(store.root / "tiny/toy/seed-0", other) == []
     (store.root / "tiny/toy/seed-2/record.json").write_text("{")
     assert [entry.seed for entry in siblings(store.root / "tiny/toy/seed-0", record)] == [0, 1, 3, 4]
+
+
+def test_every_number_appears_whole_in_eighty_columns() -> None:
+    names = ["fid", "fid@digits-random-v1", "authenticity@digits-random-v1", *(f"metric_{i}" for i in range(12))]
+    scores = {
+        name: factories.score(12.345 + place, repeats=[12.5 + place, 12.1 + place], stderr=0.0331, n=123_456)
+        for place, name in enumerate(names)
+    }
+    milestones = [
+        Milestone(share, 12_345, 123_456_789, 5e11, 1234.5, scores) for share in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+    ]
+    record = replace(factories.record(kind="iwae", bits=3.08041, more=scores), milestones=milestones)
+    console = Console(width=80, file=io.StringIO(), markup=False, highlight=False)
+    print_record(record, console)
+    print_seeds([replace(record, seed=seed) for seed in range(2)], {"fid": True}, console)
+    assert isinstance(console.file, io.StringIO)
+    output = console.file.getvalue()
+    assert all(len(line) <= 80 for line in output.splitlines())
+    words = output.split()
+    assert output.count("123,456,789") == len(milestones)
+    assert words.count("123,456") == len(scores)
+    assert "<= 3.0804" in output
+    for name, score in scores.items():
+        assert words.count(name) >= 4  # scores, milestones in two parts, seeds
+        assert f"{score.value:.3f}" in words
+        assert words.count(f"{score.value:.2f}") >= len(milestones)
+    assert "Not shown for want of width: Unit, Kind" in output
+
+
+def test_a_terminal_too_narrow_for_a_table_folds_its_numbers_and_cuts_none() -> None:
+    console = Console(width=24, file=io.StringIO(), markup=False, highlight=False)
+    print_fitted(console, [["authenticity@digits-random-v1", "12345.678"]], ["Score", "Value"])
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()[1:]
+    assert sorted("".join("".join(lines).split())) == sorted("authenticity@digits-random-v1" + "12345.678")
+
+
+def test_tests_of_copying_are_shown_as_flags_without_a_better() -> None:
+    record = factories.record(more={"c_t": factories.score(2.0, "higher")})
+    console = Console(width=200, file=io.StringIO(), markup=False, highlight=False)
+    print_record(record, console, ["c_t"])
+    assert isinstance(console.file, io.StringIO)
+    (line,) = [line for line in console.file.getvalue().splitlines() if line.startswith("c_t") and "metric" in line]
+    assert "flag only" in line
+    assert "higher" not in line
+
+
+def test_the_limits_of_the_audit_are_not_said_to_be_in_nats() -> None:
+    assert "Measured, nats" not in shown(factories.record())

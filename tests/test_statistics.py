@@ -349,3 +349,39 @@ def test_tables_of_eight_equal_rows_are_separated_falsely_in_at_most_6_of_100(ma
 @pytest.mark.parametrize("shift", [0.0, 1.0])
 def test_the_interval_of_the_probability_of_improvement_covers_at_5_seeds(shift: float) -> None:
     assert simulation.improvement_coverage(np.random.default_rng(1), 5, shift, 800) > 0.92
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1e200 * (1 + 0.01 * seed) for seed in range(5)],
+        [0.01, 0.02, 1e200, 0.01, 0.02],
+        [1e-300, 2.0],
+        [1.7e308] * 5,
+        [1.7e308, -1.7e308],
+        [5e-324, 1.7e308],
+        [1e-200 * (1 + 0.01 * seed) for seed in range(5)],
+    ],
+)
+@pytest.mark.parametrize("log_scale", [False, True])
+def test_no_finite_value_is_too_large_or_small_for_any_statistic(values: list[float], log_scale: bool) -> None:
+    found = mean_interval(values, log_scale)
+    assert min(values) <= found.mean <= max(values)
+    assert (found.low is None) == (found.high is None)
+    assert found.low is None or (math.isfinite(found.low) and math.isfinite(found.high or math.nan))
+    test = welch(values, [1.0, 2.0, 3.0], log_scale)
+    assert test.p is not None
+    assert 0 <= test.p <= 1
+    parts = variance_components([[value, value] for value in values], log_scale)
+    assert parts.sampling == 0
+    assert parts.training is None or math.isfinite(parts.training)
+    assert sorted(ranks([values, [1.0, 2.0, 3.0]], "lower", log_scale))[0] == 1
+
+
+def test_statistics_scale_with_their_values_beyond_the_root_of_the_largest_float() -> None:
+    values = [1.0, 1.5, 2.5]
+    plain, large = mean_interval(values), mean_interval([value * 2.0**700 for value in values])
+    assert plain.low is not None
+    assert (large.mean, large.low) == (plain.mean * 2.0**700, plain.low * 2.0**700)
+    small = welch([value * 2.0**-700 for value in values], [4 * 2.0**-700, 5 * 2.0**-700])
+    assert small.p == welch(values, [4.0, 5.0]).p

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,8 +60,9 @@ def command(
     """Compare the models A and B, as they stand in the results of one benchmark.
 
     For each metric: both means over seeds, their difference (the ratio, for scores on a log scale) with a 95 %
-    interval, Welch's test with Holm's correction over the metrics shown, and the probability that a seed of A is
-    better than one of B. A verdict needs 5 seeds of each. What was not measured in the same way is not compared,
+    interval, Welch's test with Holm's correction over the metrics tested, and the probability that a seed of A is
+    better than one of B. A verdict needs 5 seeds of each; scores without a better or worse, tests of copying among
+    them, have none. What was not measured in the same way is not compared,
     with the reason; a model with failed seeds is not tested, since the seeds that are left would flatter it.
 
     A and B are written as in the table. With --results-b they may be the same model of two folders.
@@ -73,7 +75,7 @@ def command(
     """
     from genbench.columns import columns_of
     from genbench.comparison import compare
-    from genbench.leaderboard import metrics_of
+    from genbench.leaderboard import anchors_of, metrics_of
     from genbench.selection import load_benchmark, parse_budget
     from genbench.store import Store
 
@@ -86,8 +88,9 @@ def command(
             raise GenbenchError.unknown(f"score of {chosen.name}", metric, known)
     if a == b and results_b is None:
         raise click.UsageError(f"A and B are both {a!r}; name two models, or a second folder with --results-b")
-    left = _side(Store(results), chosen, a, results_b is not None)
-    right = _side(Store(results_b or results), chosen, b, results_b is not None)
+    known_points = anchors_of(registry)
+    left = _side(Store(results), chosen, a, results_b is not None, known_points)
+    right = _side(Store(results_b or results), chosen, b, results_b is not None, known_points)
     comparison = compare(chosen, specs, left, right, plugins, metrics)
     if not comparison.metrics:
         reasons = [f"  {entry.title}: {entry.reason}" for entry in comparison.refused]
@@ -104,7 +107,7 @@ def command(
     print_comparison(comparison, console())
 
 
-def _side(store: Store, benchmark: Benchmark, model: str, with_folder: bool) -> Side:
+def _side(store: Store, benchmark: Benchmark, model: str, with_folder: bool, anchors: Sequence[str]) -> Side:
     """The records of a model, by the name that a person gives, options in any order.
 
     Raises:
@@ -123,7 +126,7 @@ def _side(store: Store, benchmark: Benchmark, model: str, with_folder: bool) -> 
     if wanted not in known:
         raise GenbenchError.unknown(f"model (in {store.root / benchmark.folder})", model, known)
     name = f"{wanted} ({store.root})" if with_folder else wanted
-    side = side_of(benchmark, loaded, wanted, name)
+    side = side_of(benchmark, loaded, wanted, name, anchors)
     if not side.good:
         reasons = [f"  {entry.run}: {entry.reason}" for entry in side.left_out]
         reasons += [f"  {record.run}: {record.status}: {record.reason}" for record in side.records]

@@ -48,7 +48,10 @@ def command() -> None:
 @click.option("--evaluator", metavar="NAME", help="Which of the benchmark's evaluators; by default the first.")
 @weights_option
 def export(file: Path, benchmark: str, dev: bool, split: str, evaluator: str | None, weights: tuple[Path, ...]) -> None:
-    """Write what the benchmark's evaluator says of its real data to FILE, a safetensors file that says what it is."""
+    """Write what the benchmark's evaluator says of its real data to FILE, a safetensors file that says what it is.
+
+    An earlier file of `genbench reference export` is replaced; any other file is left alone.
+    """
     from genbench import paths
     from genbench.executors.launcher import Launcher
     from genbench.executors.prepare import make_context
@@ -58,6 +61,7 @@ def export(file: Path, benchmark: str, dev: bool, split: str, evaluator: str | N
 
     if not file.parent.is_dir():
         raise click.BadParameter(f"the folder {file.parent} does not exist", param_hint="FILE")
+    _refuse_to_overwrite(file)
     registry = load_registry()
     chosen = supplied(load_benchmark(registry, benchmark, dev), weights)
     names = [spec.name for spec in evaluators_of(chosen)]
@@ -90,6 +94,19 @@ def show(file: Path, as_json: bool) -> None:
         print_json(described)
     else:
         click.echo(_text(described))
+
+
+def _refuse_to_overwrite(file: Path) -> None:
+    from genbench.reference_file import read_metadata
+
+    if not file.exists():
+        return
+    try:
+        read_metadata(file)
+    except DataError:
+        raise DataError(
+            f"{file}: exists and holds no reference statistics, so it is not overwritten; give another name"
+        ) from None
 
 
 def _describe(file: Path) -> dict[str, Any]:

@@ -38,7 +38,8 @@ def command(
 ) -> None:
     """Score SAMPLES, an .npz, an .npy or a folder of PNGs, against a benchmark's held-out data.
 
-    Arrays are uint8 of the benchmark's shape; an .npz holds them as `samples`. As many as the benchmark scores
+    Arrays are uint8 of the benchmark's shape; an .npz holds them as `samples`, and may hold the classes that they were
+    asked for as `labels`, which label accuracy and intra-class KID then judge. As many as the benchmark scores
     are taken, from the first on, since scores of another number can't be compared. The samples stand outside the
     table: nobody knows what was spent on them.
 
@@ -47,7 +48,9 @@ def command(
       genbench score samples.npz -b digits --name my-diffusion
       genbench score folder-of-pngs/ --json
     """
+    from genbench.columns import columns_of
     from genbench.executors.task import task
+    from genbench.leaderboard import metrics_of
     from genbench.selection import load_benchmark, select_model
     from genbench.supplies import supplied
 
@@ -62,12 +65,15 @@ def command(
     if as_json:
         print_json({"name": name, "benchmark": {"name": chosen.folder, "digest": chosen.digest}, **found})
         return
+    specs, plugins = metrics_of(chosen, registry)
+    titles = {column.key: column.title for column in columns_of(chosen, specs, plugins, scores)}
+    width = max((len(titles.get(metric, metric)) for metric in scores), default=0)
     used = chosen.file.samples.n
     click.echo(f"{name} on {chosen.folder} (digest {chosen.digest}): {used} of {found['given']} samples")
     for metric, score in scores.items():
-        arrow = {"lower": "lower is better", "higher": "higher is better", "none": ""}[score["direction"]]
+        remarks = [] if score["direction"] == "none" else [f"{score['direction']} is better"]
         real = score["fingerprint"].get("real")
-        beside = f"; real data {real:.4g}" if isinstance(real, int | float) else ""
-        key, _, second = metric.partition("@")
-        title = registry.metrics[key].spec.title + (f" [{second}]" if second else "")
-        click.echo(f"  {title:12} {score['value']:.5g}  ({arrow}{beside})")
+        if isinstance(real, int | float):
+            remarks.append(f"real data {real:.4g}")
+        beside = f"  ({'; '.join(remarks)})" if remarks else ""
+        click.echo(f"  {titles.get(metric, metric):{width}}  {score['value']:.5g}{beside}")

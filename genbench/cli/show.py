@@ -49,8 +49,9 @@ def command(run: str, results: Path, as_json: bool) -> None:
     from genbench.report.console import console
     from genbench.report.run import print_record, print_seeds
 
-    print_record(record, console())
     metrics = load_registry().metrics
+    copying = [name for name, entry in metrics.items() if entry.spec.group == "copying"]
+    print_record(record, console(), copying)
     log_scales = {name: entry.spec.log_scale for name, entry in metrics.items()}
     print_seeds(siblings(folder, record), log_scales, console())
     click.echo(f"\nFolder: {folder}")

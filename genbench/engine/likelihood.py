@@ -50,6 +50,7 @@ def log_probs(
     draws: int,
     chunk: int,
     seed: int,
+    impossible: float | None = None,
 ) -> LogProbs | None:
     """Score examples in batches of ``chunk``.
 
@@ -61,6 +62,8 @@ def log_probs(
         class_log_prior: log p(y) of each class for a conditional model, else None.
         draws: K.
         seed: of the stream ``likelihood``; the position of a call is (batch, label, draw).
+        impossible: the nats that a probability of 0 counts as, for synthetic data that a model may rule out; by
+            default -inf is refused, since no other example could make up for it.
 
     Returns:
         The combined nats; None for a conditional model of kind ``estimate``, since averaging an estimate
@@ -77,7 +80,10 @@ def log_probs(
         def call(label: int | None, draw: int, batch: int = batch, examples: torch.Tensor = examples) -> torch.Tensor:
             labels = None if label is None else torch.full((len(examples),), label, device=examples.device)
             rng.seed_globals(seed, "likelihood", batch, -1 if label is None else label, draw)
-            return check_log_prob(model.log_prob(examples, labels), len(examples), certain=kind == "exact")
+            given = model.log_prob(examples, labels)
+            if impossible is not None and isinstance(given, torch.Tensor) and given.dtype.is_floating_point:
+                given = given.double().masked_fill(given == -math.inf, impossible)
+            return check_log_prob(given, len(examples), certain=kind == "exact")
 
         # An unconditional model is one class that is certain.
         classes = [(None, 0.0)] if class_log_prior is None else _that_occur(class_log_prior)

@@ -14,7 +14,7 @@ from genbench.errors import GenbenchError
 from genbench.specs import DataSpec
 
 MAX_BYTES = 8 << 30
-SAMPLES = "samples"
+SAMPLES, LABELS = "samples", "labels"
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 """Readers of an array's header by the version of its format; version 3.0 is for structured arrays alone."""
 
@@ -56,6 +56,41 @@ def load_samples(path: Path, data: DataSpec) -> np.ndarray:
     except OSError as error:
         raise GenbenchError(f"{path}: cannot be read: {error.strerror or error}") from None
     return _check(path, samples, data)
+
+
+def load_labels(path: Path, count: int, data: DataSpec) -> np.ndarray | None:
+    """The classes that samples were asked for: the array ``labels`` beside ``samples`` in an ``.npz``.
+
+    Args:
+        path: a file that :func:`load_samples` has read.
+        count: of the samples, n.
+
+    Returns:
+        int64 ``[n]`` in 0 .. ``classes - 1``, or None where there are none.
+
+    Raises:
+        GenbenchError: saying what was promised and found.
+    """
+    if path.is_dir() or path.suffix != ".npz":
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if not {SAMPLES, LABELS} <= set(arrays):
+                return None
+            labels = np.asarray(arrays[LABELS])
+    except UNREADABLE as error:
+        raise GenbenchError(f"{path}: its {LABELS} are not readable: {error}") from None
+    if data.classes is None:
+        raise GenbenchError(f"{path}: holds {LABELS}, but the data have no classes; leave them out")
+    if labels.dtype.kind not in "iu" or labels.shape != (count,):
+        raise GenbenchError(
+            f"{path}: {LABELS} must be whole numbers of shape {(count,)}, one a sample, not {labels.dtype} {labels.shape}"
+        )
+    if count and not 0 <= int(labels.min()) <= int(labels.max()) < data.classes:
+        raise GenbenchError(
+            f"{path}: {LABELS} must lie in 0 .. {data.classes - 1}, not {int(labels.min())} .. {int(labels.max())}"
+        )
+    return labels.astype(np.int64)
 
 
 def _read_array(path: Path) -> np.ndarray:

@@ -14,7 +14,7 @@ from genbench.engine.bench import bench_of
 from genbench.engine.contract import prepare_torch, require_device
 from genbench.engine.evaluate import draw_samples, restore
 from genbench.engine.grid import write_grid
-from genbench.engine.samples import load_samples
+from genbench.engine.samples import load_labels, load_samples
 from genbench.engine.scoring import look_at, score
 from genbench.errors import GenbenchError, StoreError
 from genbench.job import read_job
@@ -69,7 +69,7 @@ def score_file(job: str, samples: str) -> dict[str, Any]:
         ``{"scores", "given"}``: the scores, and the number of samples that the file holds.
 
     Raises:
-        GenbenchError: if the samples are not of the benchmark's form, or too few.
+        GenbenchError: if the samples or their labels are not of the benchmark's form, or too few.
     """
     read = read_job(Path(job))
     prepare_torch(read.budget.threads, read.budget.device)
@@ -80,7 +80,9 @@ def score_file(job: str, samples: str) -> dict[str, Any]:
             f"{samples}: holds {len(given)} samples; {read.benchmark.name} scores {wanted}, since scores of "
             "another number can't be compared"
         )
-    scores = score(look_at(given[:wanted], None, None, bench_of(read)), read.metrics)
+    labels = load_labels(Path(samples), len(given), read.data)
+    asked = None if labels is None else labels[:wanted]
+    scores = score(look_at(given[:wanted], asked, None, bench_of(read)), read.metrics)
     return {"scores": {name: asdict(entry) for name, entry in scores.items()}, "given": len(given)}
 
 

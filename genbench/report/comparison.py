@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from genbench.comparison import Compared, Comparison, Side
 from genbench.report import legend
 from genbench.report.console import plain
 from genbench.report.numbers import ARROWS, MISSING, significant
+from genbench.report.text import ANCHOR
+from genbench.rows import FLAGGED
 from genbench.statistics import ALPHA, Estimate
 
 
@@ -49,14 +52,17 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         table = _table(comparison, layout)
         if console.measure(table, options=unbounded).maximum <= console.width:
             break
-    console.print(plain(f"A = {a.name}, B = {b.name} on {benchmark.folder}: digest {benchmark.digest}", "bold"))
+    names = f"A = {_named(a)}, B = {_named(b)}"
+    console.print(plain(f"{names} on {benchmark.folder}: digest {benchmark.digest}", "bold"))
     console.print(table)
     for side in (a, b):
         for line in _problems(side):
             console.print(plain(line, "red"))
     for refused in comparison.refused:
         console.print(plain(f"Not compared: {refused.title}: {refused.reason}", "red"))
-    for line in [*_explanations(comparison), *_left_away(layout)]:
+    for line in _warnings(comparison):
+        console.print(plain(line, "yellow"))
+    for line in [*_undecided(comparison), *_explanations(comparison), *_left_away(layout)]:
         console.print(plain(line, "dim"))
 
 
@@ -71,12 +77,12 @@ def _table(comparison: Comparison, layout: Layout) -> Table:
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("Verdict", overflow="fold")
     for entry in comparison.metrics:
-        title = f"{entry.column.title} {ARROWS[entry.column.direction]}".rstrip()
+        title = f"{entry.column.title} {ARROWS[entry.column.better]}".rstrip()
         certain = entry.p_adjusted is not None and entry.p_adjusted <= ALPHA
         table.add_row(
             plain(title.replace(" [", "\n[") if layout.below else title),
-            _mean(entry.marks[0], entry.a, layout),
-            _mean(entry.marks[1], entry.b, layout),
+            _mean(entry.marks[0], entry.a, FLAGGED * bool(entry.flags[0]), layout),
+            _mean(entry.marks[1], entry.b, FLAGGED * bool(entry.flags[1]), layout),
             _difference(entry, layout),
             *[_p(entry.difference.p if entry.difference else None)] * layout.p,
             _p(entry.p_adjusted),
@@ -97,13 +103,14 @@ def document(comparison: Comparison) -> dict[str, Any]:
                 "key": entry.column.key,
                 "title": entry.column.title,
                 "direction": entry.column.direction,
-                "a": {**asdict(entry.a), "kind": entry.kinds[0]},
-                "b": {**asdict(entry.b), "kind": entry.kinds[1]},
+                "a": {**asdict(entry.a), "kind": entry.kinds[0], "flags": _by_seed(entry.flags[0])},
+                "b": {**asdict(entry.b), "kind": entry.kinds[1], "flags": _by_seed(entry.flags[1])},
                 "difference": entry.difference and _plain(entry),
                 "p": entry.difference and entry.difference.p,
                 "p_adjusted": entry.p_adjusted,
                 "improvement": entry.improvement and asdict(entry.improvement),
                 "verdict": entry.verdict,
+                "decided": entry.decided,
             }
             for entry in comparison.metrics
         ],
@@ -114,6 +121,7 @@ def document(comparison: Comparison) -> dict[str, Any]:
 def _side(side: Side) -> dict[str, Any]:
     return {
         "model": side.name,
+        "anchor": side.anchor,
         "ok": len(side.good),
         "seeds": side.seeds,
         "left_out": [asdict(entry) for entry in side.left_out],
@@ -125,12 +133,52 @@ def _plain(entry: Compared) -> dict[str, Any]:
     of = asdict(entry.difference)
     return {
         "of": "ratio" if of.pop("log_scale") else "difference",
-        **{key: of[key] for key in ("value", "low", "high")},
+        "value": of["value"] if math.isfinite(of["value"]) else None,
+        **{key: of[key] for key in ("low", "high")},
     }
 
 
-def _mean(mark: str, estimate: Estimate, layout: Layout) -> str:
-    value = f"{mark}{significant(estimate.mean, 4)}"
+def _by_seed(flags: dict[int, str]) -> dict[str, str]:
+    return {str(seed): text for seed, text in flags.items()}
+
+
+def _named(side: Side) -> str:
+    return side.name + f" {ANCHOR}" * side.anchor
+
+
+def _warnings(comparison: Comparison) -> list[str]:
+    """What the marks behind the numbers stand for, and that an anchor is one."""
+    lines = []
+    for index, side in enumerate((comparison.a, comparison.b)):
+        for entry in comparison.metrics:
+            if flags := entry.flags[index]:
+                what = "may be copying" if entry.column.group == "copying" else "warning"
+                text = legend.shortened(next(iter(flags.values())))
+                lines.append(
+                    f"{FLAGGED} {what}: {entry.column.title} of {side.name} "
+                    f"({len(flags)}/{len(side.good)} seeds): {text}"
+                )
+    if comparison.a.anchor or comparison.b.anchor:
+        lines.append(f"{ANCHOR} anchor: a known point of the scale, not a contender.")
+    return lines
+
+
+def _undecided(comparison: Comparison) -> list[str]:
+    """Each reason for which there is no verdict, once."""
+    reasons: dict[str, list[str]] = {}
+    for entry in comparison.metrics:
+        if not entry.decided:
+            reasons.setdefault(entry.verdict, []).append(entry.column.title)
+    every = len(comparison.metrics)
+    return [
+        f"No verdict ({MISSING}){'' if len(titles) == every else ' on ' + ', '.join(titles)}: "
+        f"{reason.removeprefix('none: ')}."
+        for reason, titles in reasons.items()
+    ]
+
+
+def _mean(mark: str, estimate: Estimate, warning: str, layout: Layout) -> str:
+    value = f"{mark}{significant(estimate.mean, 4)}{warning}"
     return _with_interval(value, estimate.low, estimate.high, layout, 4) if layout.intervals else value
 
 
@@ -157,6 +205,8 @@ def _with_interval(value: str, low: float | None, high: float | None, layout: La
 
 
 def _verdict(entry: Compared, layout: Layout) -> str:
+    if not entry.decided:
+        return MISSING
     return "\n".join(textwrap.wrap(entry.verdict, VERDICT_WIDTH)) if layout.below else entry.verdict
 
 
@@ -190,7 +240,7 @@ def _explanations(comparison: Comparison) -> list[str]:
         lines.append(
             f"Means over {seeds} seeds and their difference with 95 % intervals of Student's t and Welch's test; of "
             "logarithms, with geometric means and their ratio (x), for scores on a log scale. p (Holm) is corrected "
-            f"over the {tested} test{'s' * (tested > 1)} shown."
+            f"over the {tested} test{'s' * (tested > 1)} made."
         )
         lines.append(
             "P(A better): the share of pairs of seeds in which A is better, ties half; 95 % interval of Newcombe."

@@ -71,7 +71,7 @@ def _measured(board: Leaderboard) -> list[str]:
         name = board.benchmark.evaluator.name
         lines.append(f"Features of the evaluator {name}{beside}; {featured or 'no scores yet'}.")
     if others:
-        lines.append(f"Of {'the rest' if featured else 'no evaluator'}: {others}.")
+        lines.append(f"{'Other scores' if featured else 'Scores of no evaluator'}: {others}.")
     real = [f"{column.title} {value:.2f}" for column in board.columns if (value := real_value(board, column.key))]
     if real:
         lines.append(f"The held-out data themselves have {', '.join(real)}.")
@@ -170,9 +170,9 @@ def _copying(board: Leaderboard) -> list[str]:
     titles = dict.fromkeys(_short(column) for column in board.columns if column.group == "copying")
     shown = {_short(column) for _, column, _ in board.shown()} & set(titles)
     names = ", ".join(title for title in titles if title in shown)
-    return [f"{names}: only the flag {FLAGGED} counts; no value is better than another, and none is ranked."] * bool(
-        names
-    )
+    if not names:
+        return []
+    return [f"{names}: only the flag {FLAGGED} counts; no value is better than another, and none is ranked."]
 
 
 def _effective(cells: list[Cell]) -> str:

@@ -90,7 +90,7 @@ def cost(value: float | None) -> str:
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """``value`` with so many significant digits: plain from 1e-4 to 1e7, whole parts never cut; else with an exponent."""
+    """``value`` with so many significant digits: plain from 1e-4 to 1e7, whole parts never cut, else with exponent."""
     if value == 0:
         return "0"
     if not SMALL <= abs(value) < LARGE:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from genbench.record import Audit, Record, Score
-from genbench.report.console import plain, table_of
+from genbench.record import Audit, Milestone, Record, Score
+from genbench.report.console import plain, print_fitted, print_stacked, table_of
 from genbench.report.legend import deviation
 from genbench.report.numbers import ARROWS, cost, significant
 from genbench.rows import FLAGGED, MARKS, UNAUDITED
@@ -19,8 +19,12 @@ UNITS = {"seconds": "s", "memory": "bytes", "peak_memory": "bytes", "device_memo
          "sample_seconds": "s", "cpu_seconds": "s", "grace": "s"}  # fmt: skip
 
 
-def print_record(record: Record, console: Console) -> None:
-    """Print all that the record holds, most wanted first."""
+def print_record(record: Record, console: Console, copying: Collection[str] = ()) -> None:
+    """Print all that the record holds, most wanted first.
+
+    Args:
+        copying: names of the metrics that are tests of copying, of which no value is better than another.
+    """
     console.print(plain(record.run, "bold"))
     outcome = f"{record.status}: {record.reason}" if record.reason else record.status
     console.print(plain(outcome, "green" if record.status == "ok" else "red"))
@@ -28,8 +32,9 @@ def print_record(record: Record, console: Console) -> None:
         console.print(Text("Not for a leaderboard: made with --dev or --budget.", style="dim"))
     if record.scores:
         _heading(console, "Scores")
-        header = ["Score", "Value", "Standard error", "Sampling deviation", "Kind", "n", "Better", "Unit"]
-        console.print(table_of([_score(name, score, record) for name, score in record.scores.items()], header))
+        header = ["Score", "Value", "Standard\nerror", "Sampling\ndeviation", "Kind", "n", "Better", "Unit"]
+        rows = [_score(name, score, record, name.partition("@")[0] in copying) for name, score in record.scores.items()]
+        print_fitted(console, rows, header, ["Unit", "Kind", "Better"])
         for name, score in record.scores.items():
             if score.flag:
                 console.print(plain(f"{FLAGGED} {name}: {score.flag}", "yellow"))
@@ -39,13 +44,7 @@ def print_record(record: Record, console: Console) -> None:
     _section(console, "Details of the scores", details)
     if record.milestones:
         _heading(console, "Milestones, on fewer samples")
-        names = list(dict.fromkeys(name for milestone in record.milestones for name in milestone.scores))
-        rows = [
-            [f"{m.fraction:g}", str(m.step), f"{m.images:,}", f"{m.flops / 1e12:.3g}", f"{m.seconds:.1f}",
-             *(significant(m.scores[name].value, 4) if name in m.scores else "-" for name in names), ""]
-            for m in record.milestones
-        ]  # fmt: skip
-        console.print(table_of(rows, ["Share", "Step", "Images", "TFLOP", "Seconds", *names, ""]))
+        print_stacked(console, *_milestones(record.milestones))
     _section(console, "Spent", _spent(record))
     _section(console, "Cost", _flat(record.cost))
     _section(
@@ -87,25 +86,39 @@ def print_seeds(records: Sequence[Record], log_scales: Mapping[str, bool], conso
         log_scale = log_scales.get(name.partition("@")[0], False)
         found = mean_interval([score.value for score in scores], log_scale)
         parts = variance_components([[score.value, *score.repeats] for score in scores], log_scale)
-        complete = len(scores) == len(records) and found.low is not None and found.high is not None
-        low, high = (significant(end, 4) if complete and end is not None else "" for end in (found.low, found.high))
-        interval = f"[{low}, {high}]" if complete else "-"
+        low, high = ("" if end is None else significant(end, 4) for end in (found.low, found.high))
+        interval = f"[{low}, {high}]" if low and len(scores) == len(records) else "-"
         mean = MARKS.get(scores[0].kind, "") + significant(found.mean, 4)
         rows.append([name, mean, interval, _deviation(parts.training, parts.log_scale),
-                     _deviation(parts.sampling, parts.log_scale), ""])  # fmt: skip
+                     _deviation(parts.sampling, parts.log_scale)])  # fmt: skip
     if not rows:
         return
     _heading(console, "Over the model's seeds")
-    console.print(table_of(rows, ["Score", "Mean", "95 % interval", "Training deviation", "Sampling deviation", ""]))
+    print_fitted(console, rows, ["Score", "Mean", "95 % interval", "Training\ndeviation", "Sampling\ndeviation"])
     explanation = "that of sampling is taken out of that of training; neither can be had without repeated sample sets."
     console.print(plain(f"{len(good)} of {len(records)} seeds are ok. Of the deviations, {explanation}", "dim"))
+
+
+def _milestones(milestones: Sequence[Milestone]) -> tuple[list[list[str]], list[str]]:
+    """One row a quantity, one column a milestone, since there are more scores than fit beside each other."""
+    names = dict.fromkeys(name for milestone in milestones for name in milestone.scores)
+    rows = [
+        ["step", *(f"{m.step:,}" for m in milestones)],
+        ["images", *(f"{m.images:,}" for m in milestones)],
+        ["TFLOP", *(f"{m.flops / 1e12:.3g}" for m in milestones)],
+        ["seconds", *(f"{m.seconds:.1f}" for m in milestones)],
+    ]
+    for name in names:
+        found = [m.scores.get(name) for m in milestones]
+        rows.append([name, *("-" if of is None else MARKS.get(of.kind, "") + significant(of.value, 4) for of in found)])
+    return rows, ["Share", *(f"{m.fraction:g}" for m in milestones)]
 
 
 def _deviation(value: float | None, log_scale: bool) -> str:
     return "-" if value is None else deviation(value, log_scale)
 
 
-def _score(name: str, score: Score, record: Record) -> list[str]:
+def _score(name: str, score: Score, record: Record, copying: bool) -> list[str]:
     error = "-" if score.stderr is None else significant(score.stderr, 2)
     sampling = variance_components([[score.value, *score.repeats]]).sampling
     spread = "-" if sampling is None else f"{significant(sampling, 2)} ({1 + len(score.repeats)} sets)"
@@ -114,6 +127,8 @@ def _score(name: str, score: Score, record: Record) -> list[str]:
     if name in _withheld(record):
         value = "withheld"
     better = f"{score.direction} {ARROWS[score.direction]}" if score.direction != "none" else "-"
+    if copying:
+        better = "flag only"
     return [name, value, error, spread, score.kind, f"{score.n:,}", better, score.unit]
 
 
@@ -141,7 +156,7 @@ def _audit(console: Console, record: Record) -> None:
     rows = [[entry.name, entry.verdict, _nats(entry.measured), _nats(entry.limit), entry.message]
             for entry in audit.findings]  # fmt: skip
     if rows:
-        console.print(table_of(rows, ["Test", "Verdict", "Measured, nats", "Limit", "Finding"]))
+        console.print(table_of(rows, ["Test", "Verdict", "Measured", "Limit", "Finding"]))
 
 
 def _nats(value: float | None) -> str:

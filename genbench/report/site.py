@@ -45,7 +45,7 @@ class Grid:
     real: bool
 
 
-def write(board: Leaderboard, store: Store, target: Path) -> list[str]:
+def write(board: Leaderboard, store: Store, target: Path, definition: Path | None = None) -> list[str]:
     """Write the page, its data and its pictures into the folder ``target``.
 
     The page is written last and by rename, so that a reader never sees a page without its parts.
@@ -54,6 +54,8 @@ def write(board: Leaderboard, store: Store, target: Path) -> list[str]:
         board: a leaderboard of ``store``.
         store: where the sample grids are.
         target: a folder that does not exist, is empty, or was written by this function.
+        definition: the file of a benchmark that is not installed; it is published beside the page, whose commands
+            name it.
 
     Returns:
         What could not be shown, one line each.
@@ -80,14 +82,20 @@ def write(board: Leaderboard, store: Store, target: Path) -> list[str]:
         _put(target / "leaderboard.md", text.markdown(board))
         for name in ("style.css", "table.js"):
             _put(target / name, (HERE / name).read_text(encoding="utf-8"))
-        _put(target / "index.html", render(board, grids))
+        if definition is not None:
+            _put(target / f"{board.benchmark.name}.toml", definition.read_text(encoding="utf-8"))
+        _put(target / "index.html", render(board, grids, definition is not None))
     except OSError as error:
         raise StoreError(f"{target}: cannot be written: {error.strerror or error}") from error
     return problems
 
 
-def render(board: Leaderboard, grids: list[Grid]) -> str:
-    """The text of ``index.html``. Everything that comes from records or plugins is escaped."""
+def render(board: Leaderboard, grids: list[Grid], with_definition: bool = False) -> str:
+    """The text of ``index.html``. Everything that comes from records or plugins is escaped.
+
+    Args:
+        with_definition: whether the benchmark's file stands beside the page.
+    """
     import jinja2
 
     environment = jinja2.Environment(
@@ -115,7 +123,8 @@ def render(board: Leaderboard, grids: list[Grid]) -> str:
         models=_models(board),
         environments=_environments(board),
         version=__version__,
-        commands=_commands(board),
+        commands=_commands(board, with_definition),
+        with_definition=with_definition,
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
     )
 
@@ -231,7 +240,7 @@ def _environments(board: Leaderboard) -> list[dict[str, Any]]:
     return sorted(found.values(), key=lambda entry: -int(entry["runs"]))
 
 
-def _commands(board: Leaderboard) -> list[str]:
+def _commands(board: Leaderboard, with_definition: bool) -> list[str]:
     """What a reader types to get these numbers; plugins of others have to be installed too."""
     wanted = {"genbench": __version__}
     for row in board.rows:
@@ -240,7 +249,7 @@ def _commands(board: Leaderboard) -> list[str]:
                 wanted.setdefault(record.model.plugin, record.model.version)
     packages = " ".join(shlex.quote(f"{name}=={version}") for name, version in wanted.items())
     models = " ".join(shlex.quote(row.model) for row in board.rows)
-    name = board.benchmark.name
+    name = f"./{board.benchmark.name}.toml" if with_definition else board.benchmark.name
     return [f"pip install {packages}", f"genbench run {models} -b {name}", f"genbench table -b {name}"]
 
 

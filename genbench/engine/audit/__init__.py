@@ -14,10 +14,10 @@ from typing import Any
 
 from genbench.audit_key import AUDIT_VERSION, key_of, seed_of
 from genbench.engine import rng
-from genbench.engine.audit import known_entropy, mass, repeatable
-from genbench.engine.audit.finding import guarded, skipped
+from genbench.engine.audit import degenerate, known_entropy, mass, repeatable
+from genbench.engine.audit.finding import failed, guarded, skipped
 from genbench.engine.audit.subject import Subject
-from genbench.engine.audit.synthetic import Source, narrow_source, uniform_source
+from genbench.engine.audit.synthetic import Source, narrow_source, uniform_source, word_sources
 from genbench.engine.contract import prepare_torch
 from genbench.job import Job
 from genbench.record import Audit, AuditFinding
@@ -41,18 +41,30 @@ def audit(job: Job) -> dict[str, Any]:
 
 
 def audit_with(subject: Subject, key: str) -> Audit:
-    """The audit of a subject, which may have another seed than the key's."""
+    """The audit of a subject, which may have another seed than the key's.
+
+    Raises:
+        Exception: if memory or disk ran out: no verdict on the model.
+    """
     data, conditional = subject.data, subject.job.conditional
     if subject.kind == "estimate":
         return _audit_estimate(subject, key)
     findings: list[AuditFinding] = []
     flatteries: list[float] = []
     for source in (narrow_source(data, by_class=conditional), uniform_source(data)):
-        tested, flattery = _test_on(subject, source, with_form=not findings)
+        tested, flattery = _test_on(subject, source, with_form=not any(known.name == "repeats" for known in findings))
         findings += tested
         flatteries += flattery
-    findings.append(guarded("slice", lambda: mass.one_pixel(subject)))
-    findings += _sums(subject, subject.job.audit_spaces)
+    if not flatteries and not _any(findings, "failed"):
+        tested, flatteries = _test_on_words(subject)
+        findings += tested
+    findings.append(guarded("slice", lambda: degenerate.one_pixel(subject)))
+    sums = _sums(subject, subject.job.audit_spaces)
+    findings += sums
+    if subject.kind != "exact" and not _any(sums, "passed", "failed"):
+        findings.append(_latent(subject))
+        if findings[-1].verdict == "skipped":
+            flatteries = []
     return _verdict(key, findings, min(flatteries, default=None), data)
 
 
@@ -69,11 +81,46 @@ def _test_on(subject: Subject, source: Source, with_form: bool) -> tuple[list[Au
         return known_entropy.judge(name, excess, source)
 
     findings = [guarded(name, gibbs)]
-    if with_form and "model" in fitted:
+    # Of what a model rules out, every number is the same: nothing would be tested.
+    if with_form and "model" in fitted and findings[0].verdict != "skipped":
         model = fitted["model"]
         findings.append(guarded("repeats", lambda: repeatable.same_again(subject, model, source)))
         findings.append(guarded("company", lambda: repeatable.same_in_company(subject, model, source)))
     return findings, flattery
+
+
+def _test_on_words(subject: Subject) -> tuple[list[AuditFinding], list[float]]:
+    """The same tests on words, for models that rule out what is not of their form, in the first coding that they know.
+
+    A model that rules out all that the audit can draw fails: nothing is known of its likelihood.
+    """
+    for source in word_sources(subject.data):
+        findings, flatteries = _test_on(subject, source, with_form=True)
+        if findings[0].verdict != "skipped":
+            return findings, flatteries
+    return [
+        failed(
+            "known entropy",
+            "the model rules out, or can't be trained on, every distribution that the audit draws from, so that "
+            "nothing is known of its likelihood; give what is impossible in the data a small probability",
+        )
+    ], []
+
+
+def _latent(subject: Subject) -> AuditFinding:
+    """The test for a lost latent term of models that can't be summed over a small space."""
+    finding = guarded("two images", lambda: degenerate.two_images(subject))
+    if finding.verdict == "skipped":
+        return skipped(
+            finding.name,
+            f"{finding.message}. Nor was there a sum over a small space: a lost term of a latent code was not looked "
+            "for, and no smallest flattery is claimed",
+        )
+    return finding
+
+
+def _any(findings: list[AuditFinding], *verdicts: str) -> bool:
+    return any(finding.verdict in verdicts for finding in findings)
 
 
 def _sums(subject: Subject, spaces: list[DataSpec]) -> list[AuditFinding]:

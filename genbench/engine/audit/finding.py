@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from scipy.stats import norm
 
+from genbench.engine.worker import status_of
 from genbench.errors import GenbenchError
 from genbench.record import AuditFinding
 
@@ -33,15 +34,30 @@ def skipped(name: str, message: str) -> AuditFinding:
 
 
 def guarded(name: str, test: Callable[[], AuditFinding]) -> AuditFinding:
-    """The finding of a test. What a model raises in it is a failure, unless the data do not suit it."""
+    """The finding of a test. What a model raises in it is a failure, unless the data do not suit it.
+
+    Raises:
+        Exception: what says nothing about the model, see :func:`of_the_machine`; a verdict on it would be kept.
+    """
     try:
         return test()
     except Unfit as reason:
         return skipped(name, str(reason))
     except GenbenchError as error:
         return failed(name, str(error))
-    except MemoryError:
-        raise
     except Exception as error:
-        lines = str(error).strip().splitlines()
-        return failed(name, f"raised {type(error).__name__}{': ' + lines[0] if lines else ''}")
+        if of_the_machine(error):
+            raise
+        return failed(name, f"raised {first_line(error)}")
+
+
+def of_the_machine(error: BaseException) -> bool:
+    """Whether memory or disk ran out: another time, or on another machine, the same audit may well end."""
+    status = status_of(error, "audit")
+    return status == "harness_error" or status.startswith("oom_")
+
+
+def first_line(error: BaseException) -> str:
+    """What was raised, on one line."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}{': ' + lines[0] if lines else ''}"

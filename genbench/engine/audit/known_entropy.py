@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
+from scipy.stats import beta
 
 from genbench.engine.audit.causes import likely_cause
-from genbench.engine.audit.finding import FALSE_ALARM, STANDARD_ERRORS, failed, passed
-from genbench.engine.audit.subject import EXAMPLES, Subject
+from genbench.engine.audit.finding import FALSE_ALARM, STANDARD_ERRORS, Unfit, failed, passed
+from genbench.engine.audit.subject import EXAMPLES, RULED_OUT, Subject
 from genbench.engine.audit.synthetic import Source
+from genbench.errors import Diverged
 from genbench.model import Model
 from genbench.record import AuditFinding
 
@@ -26,10 +27,11 @@ class Excess:
     """log_prob(x) - log q(x) over fresh x ~ q, in nats.
 
     Attributes:
-        mean: for an honest likelihood -KL(q || model), or less for a bound.
+        mean: for an honest likelihood that rules nothing out -KL(q || model), or less for a bound.
         standard_error: of the mean. Both logarithms are of the same x, so most of their spread cancels.
-        n: fresh examples.
+        n: fresh examples that have a probability.
         log_prob, log_q: the means of either.
+        ruled_out: further fresh examples, to which the model gives probability 0; they are in no mean.
     """
 
     mean: float
@@ -37,17 +39,26 @@ class Excess:
     n: int
     log_prob: float
     log_q: float
+    ruled_out: int = 0
 
     @property
     def limit(self) -> float:
         """The most that the mean may be.
 
         Four standard errors; but not less than ln(1 / a) / n with a the false-alarm rate of four standard errors.
-        For any distribution, and any unbiased estimate of one, E_q[P(x) / q(x)] <= 1; so by Markov's inequality
-        the n ratios' product exceeds 1 / a with probability at most a. A normal approximation would be wrong for
-        a model that gives up rare examples for a little more of the others, and saw none of the rare ones here.
+        For any distribution, and any unbiased estimate of one (``exact``, ``importance``), E_q[P(x) / q(x)] <= 1; so
+        by Markov's inequality the n ratios' product exceeds 1 / a with probability at most a. A normal approximation
+        would be wrong for a model that gives up rare examples for a little more of the others, and saw none of the
+        rare ones here. A ``bound`` promises E b(x) <= log P(x) and nothing of E exp b(x), so that the argument covers
+        how it varies with x but not the noise of its draws, for which the normal approximation is all there is.
+
+        On a part A of the examples, those with a probability, the mean of log P / q is at most -ln q(A); the limit
+        allows that of the least q(A) that the count in A leaves credible (Clopper and Pearson 1934).
         """
-        return max(STANDARD_ERRORS * self.standard_error, -math.log(FALSE_ALARM) / self.n)
+        chance = max(STANDARD_ERRORS * self.standard_error, -math.log(FALSE_ALARM) / self.n)
+        if self.ruled_out == 0:
+            return chance
+        return chance - math.log(beta.ppf(FALSE_ALARM, self.n, self.ruled_out + 1))
 
     @property
     def smallest_flattery(self) -> float:
@@ -56,23 +67,45 @@ class Excess:
 
 
 def fit_source(subject: Subject, source: Source) -> Model:
-    """A fresh model trained on draws from ``source``."""
+    """A fresh model trained on draws from ``source``.
+
+    Raises:
+        Diverged: if the training of a model of images does.
+        Unfit: if that of a model of sequences does: its loss may be infinite where it rules examples out.
+    """
     x, labels = source.draw(EXAMPLES, subject.generator("fit", source.name))
-    return subject.fit(x, labels, source.data)
+    try:
+        return subject.fit(x, labels, source.data)
+    except Diverged as error:
+        if source.data.is_image:
+            raise
+        raise Unfit(f"{error}; does the model rule sequences of that form out?") from error
 
 
 def measure(subject: Subject, model: Model, source: Source) -> Excess:
-    """The excess of a model's likelihood over the source's own on fresh draws."""
+    """The excess of a model's likelihood over the source's own on fresh draws.
+
+    Raises:
+        Unfit: if the model gives probability 0 to more than half of them.
+    """
     x, _ = source.draw(FRESH, subject.generator("fresh", source.name))
     given = subject.nats(model, x, source.label_prior, DRAWS, position=source.name)
     truth = source.log_prob(x)
+    possible = given > RULED_OUT
+    if 2 * possible.sum() < len(x):
+        raise Unfit(
+            f"on {source.name} the model gives probability 0 to {(~possible).sum()} of {len(x)} examples: they are not "
+            "of the form that it knows, and nothing can be compared"
+        )
+    given, truth = given[possible], truth[possible]
     difference = given - truth
     return Excess(
         mean=float(difference.mean()),
-        standard_error=float(difference.std(ddof=1) / math.sqrt(len(x))),
-        n=len(x),
+        standard_error=float(difference.std(ddof=1) / math.sqrt(len(given))),
+        n=len(given),
         log_prob=float(given.mean()),
         log_q=float(truth.mean()),
+        ruled_out=len(x) - len(given),
     )
 
 
@@ -86,6 +119,8 @@ def judge(name: str, excess: Excess, source: Source) -> AuditFinding:
         f"{abs(excess.mean):.4g} nats an example {'better' if excess.mean > 0 else 'worse'} than the distribution that "
         f"drew them (standard error {excess.standard_error:.3g}, limit {excess.limit:.3g})"
     )
+    if excess.ruled_out:
+        found += f", without {excess.ruled_out} examples that it gives probability 0"
     if excess.mean > excess.limit:
         cause = likely_cause(excess.log_prob, excess.log_q, source)
         return failed(
@@ -100,9 +135,3 @@ def judge(name: str, excess: Excess, source: Source) -> AuditFinding:
         excess.mean,
         excess.limit,
     )
-
-
-def entropy_of(source: Source) -> float:
-    """H(q) in nats of a source whose classes all share one distribution."""
-    assert np.ptp(source.pixel, axis=0).max() == 0.0, "a mixture has no closed form"
-    return float(-source.data.dims * (source.pixel[0] * np.log(source.pixel[0])).sum())

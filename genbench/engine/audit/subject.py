@@ -32,6 +32,12 @@ EXAMPLES = 8192
 
 CHUNK = 128
 
+IMPOSSIBLE = -1e30
+"""Nats that a probability of 0 counts as: its square is still finite, and no average hides it."""
+
+RULED_OUT = -1e12
+"""Nats below which an example counts as impossible."""
+
 
 class Subject:
     """Builds, trains and scores the model of a job on synthetic data.
@@ -101,19 +107,22 @@ class Subject:
     ) -> np.ndarray:
         """What the core makes of ``log_prob``, float64 ``[N]``: conditional models are marginalised over ``prior``.
 
+        A probability of 0 is no fault here: a model may rule out what is not of its data's form, as a word with
+        letters after its end. Such examples get less than ``RULED_OUT``.
+
         Args:
             x: uint8 ``[N, *shape]``.
             prior: p(y), float64 ``[classes]``; of no matter to unconditional models.
             position: chooses the random numbers.
 
         Raises:
-            InvalidOutput: if ``log_prob`` returns anything but a finite float an example.
+            InvalidOutput: if ``log_prob`` returns anything but a float below infinity an example.
         """
         log_prior = [math.log(share) if share > 0 else -math.inf for share in prior] if self.job.conditional else None
         seed = rng.stable_seed(self.seed, "likelihood", "audit", position)
         examples = torch.from_numpy(x).to(self.device)
         with torch.no_grad():
-            found = log_probs(model, self.kind, examples, log_prior, draws, chunk, seed)
+            found = log_probs(model, self.kind, examples, log_prior, draws, chunk, seed, impossible=IMPOSSIBLE)
         assert found is not None, "a conditional estimate is not audited"
         return found.nats
 

@@ -15,7 +15,6 @@ MAX_CLASSES = 10
 SPREAD = 0.75
 """Standard deviation, in levels, of the narrow distribution of a pixel."""
 
-
 HIDDEN_CLASSES = 4
 """The most classes that are kept from the model."""
 
@@ -96,6 +95,53 @@ def hidden_source(data: DataSpec) -> Source:
     classes = min(HIDDEN_CLASSES, data.levels)
     pixel = _bells(np.linspace(0.0, 1.0, classes), data.levels)
     return Source("pixels of a hidden class", data, np.full(classes, 1.0 / classes), pixel, hidden=True)
+
+
+@dataclass(frozen=True)
+class Words(Source):
+    """Sequences of the form of words: letters, one end symbol, then only padding; as long as the data's shape.
+
+    The number of letters is uniform over 1 .. L - 1, and they are independent, of the probabilities ``pixel[0]``.
+
+    Attributes:
+        end: the level that ends a word.
+        pad: the level that fills what is left; where it is the same as ``end``, the first one ends the word.
+    """
+
+    end: int = 0
+    pad: int = 0
+
+    def draw(self, n: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
+        """Independent words, uint8 ``[n, L]``, and labels that say nothing, int64 ``[n]``, for data that have any."""
+        (length,) = self.data.shape
+        letters = generator.integers(1, length, size=(n, 1))
+        x = generator.choice(self.data.levels, size=(n, length), p=self.pixel[0])
+        place = np.arange(length)
+        x = np.where(place < letters, x, np.where(place == letters, self.end, self.pad)).astype(np.uint8)
+        return x, None if self.data.classes is None else generator.choice(len(self.prior), size=n, p=self.prior)
+
+    def log_prob(self, x: np.ndarray) -> np.ndarray:
+        """log q(x) in nats, float64 ``[n]``, of words uint8 ``[n, L]``; of nothing else."""
+        (length,) = self.data.shape
+        within = np.cumsum(x == self.end, axis=1) == 0  # [n, L], the letters before the end
+        each = np.log(np.where(self.pixel[0] > 0, self.pixel[0], 1.0))[x]
+        return np.asarray((each * within).sum(axis=1) - np.log(length - 1))
+
+
+def word_sources(data: DataSpec) -> list[Words]:
+    """Words in the codings that are in use, for data of sequences: the end and the padding first or last, or one."""
+    if data.is_image or data.shape[0] < 2:
+        return []
+    last, prior = data.levels - 1, class_prior(data)
+    codings = [(0, 0), (last, last), (last - 1, last), (last, last - 1), (1, 0), (0, 1), (last, 0), (0, last)]
+    sources = []
+    for end, pad in dict.fromkeys(codings):
+        weights = np.linspace(1.0, 2.0, data.levels)
+        weights[[end, pad]] = 0.0
+        if weights.any():
+            name = f"words that end with {end} and are padded with {pad}"
+            sources.append(Words(name, data, prior, (weights / weights.sum())[None], end=end, pad=pad))
+    return sources
 
 
 def class_prior(data: DataSpec) -> np.ndarray:

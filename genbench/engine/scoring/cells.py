@@ -56,7 +56,9 @@ def _first_centres(points: Array, cells: int) -> Float64:
         nearest = np.minimum(nearest, _squared_distances(points, centres[cell - 1]))
         total = nearest.cumsum()
         # Where all points coincide with a centre the last of them is taken again.
-        centres[cell] = points[min(int(np.searchsorted(total, generator.random() * total[-1], "right")), len(points) - 1)]
+        centres[cell] = points[
+            min(int(np.searchsorted(total, generator.random() * total[-1], "right")), len(points) - 1)
+        ]
     return centres
 
 

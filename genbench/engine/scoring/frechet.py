@@ -27,26 +27,19 @@ INFINITY_SAMPLES = 40
 """Fewer samples do not give 15 sizes apart."""
 
 
-def frechet_distance(mean1: Float64, cov1: Float64, mean2: Float64, cov2: Float64) -> float:
+def frechet_distance_of_factors(mean1: Float64, factor1: Float64, mean2: Float64, factor2: Float64) -> float:
     """Frechet distance between two Gaussians, squared: Heusel et al. 2017 (arXiv:1706.08500), eq. 6.
+
+    For factors F with F^T F = S, tr (S1 S2)^(1/2) is the sum of the singular values of F1 F2^T: the eigenvalues of S1 S2 are
+    those of (F1 F2^T)^T (F1 F2^T). No matrix square root, nothing complex, and for n < d samples a matrix no larger
+    than the samples.
 
     Args:
         mean1, mean2: float64 ``[d]``.
-        cov1, cov2: float64 ``[d, d]``, symmetric and positive semidefinite; of any rank.
+        factor1, factor2: float64 ``[r, d]``, of the covariances S; each with an r of its own.
 
     Returns:
         |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), 0 or more.
-    """
-    factors = (_factor_of_covariance(torch.from_numpy(np.asarray(cov, np.float64))) for cov in (cov1, cov2))
-    return frechet_distance_of_factors(mean1, next(factors).numpy(), mean2, next(factors).numpy())
-
-
-def frechet_distance_of_factors(mean1: Float64, factor1: Float64, mean2: Float64, factor2: Float64) -> float:
-    """The same from factors F with F^T F = S, ``[r, d]`` each, with r of any size.
-
-    For such factors tr (S1 S2)^(1/2) is the sum of the singular values of F1 F2^T: the eigenvalues of S1 S2 are
-    those of (F1 F2^T)^T (F1 F2^T). No matrix square root, nothing complex, and for n < d samples a matrix no larger
-    than the samples.
     """
     trace = _sum_of_singular_values(torch.from_numpy(factor1) @ torch.from_numpy(factor2).T)  # of [r1, r2]
     return _distance(mean1 - mean2, float(np.square(factor1).sum()), float(np.square(factor2).sum()), trace)

@@ -125,11 +125,6 @@ def kernel_means_between(x: Array, y: Array, x_subsets: Subsets, y_subsets: Subs
     return np.array(means)
 
 
-def kernel_distance_of_subsets(x: Array, y: Array, subsets: int = SUBSETS, size: int = SUBSET_SIZE) -> float:
-    """KID of ``[n, d]`` against ``[m, d]`` as the mean over subsets, drawn as torch-fidelity draws them."""
-    return _distance(x, y, *draw_subsets(len(x), len(y), subsets, size))
-
-
 def kernel_distance(x: Array, y: Array) -> float:
     """KID of samples ``[n, d]`` against real examples ``[m, d]``, over the subsets of :func:`kid_subsets`.
 

@@ -97,6 +97,7 @@ class Material:
         return {
             "metric": metric,
             "evaluator": f"{source.evaluator}@{source.evaluator_sha256[:16]}",
+            "layer": source.layer,
             "preprocessing": source.preprocessing,
             "data": source.data_sha256[:16],
             "split": source.split,

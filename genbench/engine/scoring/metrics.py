@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genbench.engine.scoring.classes import (
     class_histogram,
@@ -99,8 +100,7 @@ def label_accuracy(material: Material) -> Measured | None:
     """The share of a conditional model's samples that the evaluator takes for the class that was asked for."""
     if material.labels is None:
         return None
-    held_out = material.reference.arrays
-    real = round(accuracy(held_out.logits, held_out.labels), 4)
+    real = round(accuracy(material.reference.arrays.logits, _labels_of_real(material)), 4)
     value = accuracy(material.logits, material.labels)
     return Measured(value, material.n, fingerprint=material.fingerprint("label_accuracy/1", real=real))
 
@@ -111,10 +111,12 @@ def intra_kid(material: Material) -> Measured | None:
         return None
     real = material.reference.arrays
     found = intra_class_kernel_distance(
-        material.features, material.labels, real.features, real.labels, material.classes
+        material.features, material.labels, real.features, _labels_of_real(material), material.classes
     )
-    details = {"of_class": {str(label): value for label, value in found.of_class.items()}}
-    fingerprint = material.fingerprint("intra_kid/1", kernel="poly3", classes=len(found.of_class))
+    details: dict[str, object] = {"of_class": {str(label): value for label, value in found.of_class.items()}}
+    if found.skipped:  # which they are hangs on the seed, so it is no part of the fingerprint
+        details["skipped"] = list(found.skipped)
+    fingerprint = material.fingerprint("intra_kid/1", kernel="poly3", classes=material.classes)
     return Measured(found.value, material.n, fingerprint=fingerprint, details=details)
 
 
@@ -208,12 +210,27 @@ def _of_data(material: Material, metric: str) -> dict[str, object]:
     return {"metric": metric, "data": source.data_sha256[:16], "split": source.split}
 
 
+def _labels_of_real(material: Material) -> NDArray[np.int64]:
+    labels, source = material.reference.arrays.labels, material.reference.source
+    if not len(labels):
+        raise DataError(
+            f"the reference statistics of {source.evaluator} on the split {source.split!r} hold no labels, without "
+            "which samples cannot be held to the classes asked for; export them anew"
+        )
+    return labels
+
+
 def _modes(material: Material) -> Modes | None:
     """The modes of data whose classes are their modes: one logit a mode, or K a channel where there are K^C modes."""
     classes, shares = material.classes, material.class_shares()
     if classes is None or shares is None:
         return None
-    channels = 1
-    while (material.logits.shape[1] // channels) ** channels < classes:
-        channels += 1
-    return modes_of(mode_ids(material.logits.reshape(material.n, channels, -1)), shares)
+    logits = material.logits.shape[1]
+    for channels in (1, material.samples.shape[1]):
+        if logits % channels == 0 and (logits // channels) ** channels == classes:
+            # [N, C K] -> [N, C, K]
+            return modes_of(mode_ids(material.logits.reshape(material.n, channels, -1)), shares)
+    raise DataError(
+        f"the data have {classes} modes; to tell them apart an evaluator needs as many logits, or K in each of the "
+        f"{material.samples.shape[1]} channels with K^{material.samples.shape[1]} = {classes}, not {logits} in all"
+    )

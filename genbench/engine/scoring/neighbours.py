@@ -16,13 +16,10 @@ import torch
 from numpy.typing import NDArray
 
 from genbench.engine.scoring.pairs import (
-    Array,
     Points,
     distances_of_pairs,
-    points,
     rounding,
     walk_between,
-    walk_within,
 )
 from genbench.errors import DataError
 
@@ -199,47 +196,3 @@ def settle(x: Points, nearest: Nearest, ks: Sequence[int]) -> tuple[Radii, ...]:
         walk_between(*again, [second])
         radii[open_ones] = second.radii(own[open_ones], ks)[0]
     return tuple(column.numpy() for column in radii.T.contiguous())
-
-
-def radii_to(features: Array, ks: Sequence[int]) -> tuple[Radii, ...]:
-    """Euclidean distance of each row of ``[n, d]`` to its k-th nearest other row, float32 ``[n]`` for each k; one pass.
-
-    Raises:
-        DataError: for k rows or fewer.
-    """
-    x = points(features)
-    nearest = Nearest(x, x, candidates(len(x), ks))
-    walk_within(x, [nearest])
-    return settle(x, nearest, ks)
-
-
-def neighbour_radii(features: Array, k: int = NEIGHBOURS) -> Radii:
-    """:func:`radii_to` one neighbour, float32 ``[n]``."""
-    return radii_to(features, [k])[0]
-
-
-def ball_shares(generated: Array, real: Array, generated_radii: Radii, real_radii: Radii, wide_radii: Radii) -> Shares:
-    """Precision, recall, density and coverage from known radii, in one pass over the pairs.
-
-    Kynkaanniemi et al. 2019 (arXiv:1904.06991), eq. 1 and 2; Naeem et al. 2020 (arXiv:2002.09797), eq. 3 and 4.
-
-    Args:
-        generated, real: ``[n, d]`` and ``[m, d]``.
-        generated_radii, real_radii: float32 ``[n]`` and ``[m]``, to the third neighbour.
-        wide_radii: float32 ``[m]``, of the real examples to the fifth.
-    """
-    centre = real.mean(axis=0, dtype=np.float64)
-    x, y = points(generated, centre), points(real, centre)
-    balls = Balls(x, y, generated_radii, real_radii, wide_radii)
-    walk_between(x, y, [balls])
-    return balls.shares()
-
-
-def neighbour_shares(generated: Array, real: Array) -> Shares:
-    """Precision, recall, density and coverage of samples ``[n, d]`` against real examples ``[m, d]``.
-
-    Raises:
-        DataError: for 3 samples or fewer, or 5 real examples or fewer.
-    """
-    real_radii, wide_radii = radii_to(real, [NEIGHBOURS, DENSITY_NEIGHBOURS])
-    return ball_shares(generated, real, neighbour_radii(generated), real_radii, wide_radii)
