@@ -247,7 +247,7 @@ def parse(text: str | bytes) -> Record:
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        raw = json.loads(text, parse_constant=_refuse_constant)
+        raw = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise RecordError(f"not JSON: {error}") from None
     schema = raw.get("schema") if isinstance(raw, dict) else None
@@ -289,3 +289,10 @@ def stable(record: Record) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    """JSON has no infinity, but numbers as large as you like."""
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text[:20]} is larger than any float")
+    return value

@@ -294,7 +294,8 @@ def _check_numbers(file: BenchmarkFile, dataset: DatasetSpec, metrics: list[Metr
         ):
             if found < least:
                 raise BenchmarkError(
-                    f"{source}: metrics: {metric.name} needs {least} {split} examples or more; {dataset.name} has {found}"
+                    f"{source}: metrics: {metric.name} needs {least} {split} examples or more; {dataset.name} has "
+                    f"{found}"
                 )
 
 

@@ -189,8 +189,8 @@ class MetricSpec:
         needs_logits: whether it reads the evaluator's class logits; a benchmark whose evaluator has none can't have it.
         needs_classes: whether it takes the classes of these logits for the data's own; a benchmark whose evaluator was
             trained on other classes (``rgb``) can't have it.
-        least_samples: the fewest samples that it can be computed from; a benchmark that scores fewer is refused. Metrics
-            of the group ``copying``, which are not taken at milestones, are held to ``samples.n`` only.
+        least_samples: the fewest samples that it can be computed from; a benchmark that scores fewer is refused.
+            Metrics of the group ``copying``, which are not taken at milestones, are held to ``samples.n`` only.
         least_training, least_held_out: the same of the data's training and held-out examples.
         both_evaluators: whether it is taken with the benchmark's second evaluator too, in a column of its own.
         tells_apart: chains of rungs of the calibration ladder that it must order, ``"noise-1>noise-2"``; see

@@ -330,9 +330,7 @@ def _check(values: Sequence[float], level: float = LEVEL) -> None:
         raise ValueError(f"level must lie between 0 and 1, not {level}")
 
 
-def _scaled(
-    groups: Sequence[Sequence[float]], log_scale: bool
-) -> tuple[list[list[float]], Callable[[float], float]]:
+def _scaled(groups: Sequence[Sequence[float]], log_scale: bool) -> tuple[list[list[float]], Callable[[float], float]]:
     """The values as they are reckoned with, and the way back, which is infinite beyond the range of floats.
 
     Logarithms; else parts of the power of two above the largest, of which no sum or square can overflow.

@@ -56,8 +56,8 @@ def _with_weights(benchmark: Benchmark, path: Path) -> Benchmark:
         raise DataError(
             "\n".join(
                 [
-                    f"--weights {path}: has the SHA-256 {found}, which no evaluator of {benchmark.name} declares; other "
-                    "weights are never taken in their place",
+                    f"--weights {path}: has the SHA-256 {found}, which no evaluator of {benchmark.name} declares; "
+                    "other weights are never taken in their place",
                     *(lines or [f"  all evaluators of {benchmark.name} have their weights; leave --weights out"]),
                 ]
             )
@@ -82,16 +82,16 @@ def _with_reference(benchmark: Benchmark, path: Path) -> Benchmark:
     held_out = "validation" if benchmark.dev else "test"
     if header.split.startswith("train") and name == benchmark.evaluator.name:
         raise DataError(
-            f"--reference {path}: is of the split {header.split!r}, which {name} is not used on here: samples are scored "
-            f"against the split {held_out!r}"
+            f"--reference {path}: is of the split {header.split!r}, which {name} is not used on here: samples are "
+            f"scored against the split {held_out!r}"
         )
     given = str(path.resolve())
     for spec in evaluators_of(benchmark):
         for earlier in spec.references:
             if spec.name == name and read_header(Path(earlier)).split == header.split:
                 raise DataError(
-                    f"--reference {path}: {earlier} is of {name} on the split {header.split!r} too, and one of them would "
-                    "not be used; leave one out"
+                    f"--reference {path}: {earlier} is of {name} on the split {header.split!r} too, and one of them "
+                    "would not be used; leave one out"
                 )
     return change_evaluators(
         benchmark,

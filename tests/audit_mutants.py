@@ -296,7 +296,8 @@ class SharedFits(Subject):
     def fit(self, x: np.ndarray, labels: np.ndarray | None, data: DataSpec, steps: int | None = None) -> Model:
         if self.retrains:
             return super().fit(x, labels, data, steps)
-        key = (self.family, self.seed, data, steps, hashlib.sha256(x.tobytes()).digest())
+        chosen = FAMILIES[self.family]
+        key = (chosen.base, chosen.config, self.seed, data, steps, hashlib.sha256(x.tobytes()).digest())
         if key not in self.states:
             self.states[key] = copy.deepcopy(self.honest.fit(x, labels, data, steps).state_dict())
         model = build(dataclasses.replace(self.job, data=data))
@@ -305,7 +306,11 @@ class SharedFits(Subject):
 
 
 def seed_for(folder: Path, family: str) -> int:
-    """Of the honest model's audit; its mutants share it, so that only the mistake differs."""
+    """Of the honest model's audit; its mutants share it, so that only the mistake differs.
+
+    So do kinds of one model, so that it trains once.
+    """
+    family = "vae" if family == "elbo" else family
     return seed_of(key_of(mutant_job(folder, "honest", family)))
 
 
@@ -328,8 +333,13 @@ def flattery(folder: Path, mutant: str, family: str) -> float:
 
 
 def audited(folder: Path, mutant: str, family: str) -> Audit:
-    """The audit of a mutant, under the seed of its honest family."""
-    return audit_with(SharedFits(folder, mutant, family, seed_for(folder, family)), "mutant")
+    """The audit of a mutant, under the seed of its honest family; made once, since it would come out the same."""
+    if (mutant, family) not in AUDITED:
+        AUDITED[mutant, family] = audit_with(SharedFits(folder, mutant, family, seed_for(folder, family)), "mutant")
+    return AUDITED[mutant, family]
+
+
+AUDITED: dict[tuple[str, str], Audit] = {}
 
 
 def main() -> None:

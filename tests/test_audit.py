@@ -62,10 +62,10 @@ def test_the_small_models_behind_the_mutants_pass(family: str, folder: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["marginals", "class-marginals", "noise"])
-def test_no_seed_of_twenty_raises_a_false_alarm(name: str, folder: Path) -> None:
+def test_no_seed_of_ten_raises_a_false_alarm(name: str, folder: Path) -> None:
     # Large batches: the counts are the same, and are made in fewer steps.
     job = job_of_spec(folder, SPECS[name], batch_size=128)
-    verdicts = [audit_with(Subject(job, seed), "0" * 32) for seed in range(20)]
+    verdicts = [audit_with(Subject(job, seed), "0" * 32) for seed in range(10)]
     assert [found.reason for found in verdicts if found.verdict == "failed"] == []
 
 
@@ -100,6 +100,18 @@ UNSEEN = {("bits", "vae"), ("bits", "elbo"), ("bits", "realnvp")}
 # What trains anew, or scores sixteen times, runs in its cheapest family.
 CHEAPEST = {mutant.name: "vae" for mutant in MUTANTS if mutant.retrains and "vae" in mutant.families}
 CHEAPEST["best of 16 draws"] = CHEAPEST["bits"] = "realnvp"
+
+CAUSES = {
+    "mean over dimensions": ("pixelcnn", "a mean over dimensions"),
+    "log10": ("pixelcnn", "log10"),
+    "bits per dimension": ("pixelcnn", "bits per dimension"),
+    "levels - 1 for levels": ("pixelcnn", "16 used for 17 levels"),
+    "density on [-1, 1]": ("realnvp", "density on [-1, 1]"),
+    "remembers what it scored": ("pixelcnn", "remember"),
+    "leaks the batch": ("pixelcnn", "BatchNorm"),
+}
+# What a test looks at more closely runs in the same family, so that it is audited once.
+CHEAPEST |= {name: family for name, (family, _) in CAUSES.items()}
 
 
 def families_of(index: int, mutant: Mutant) -> tuple[str, ...]:
@@ -138,10 +150,9 @@ def test_every_mistake_runs_and_three_families_see_twelve_that_flatter() -> None
 # ---- a latent term, without a small space to sum over
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_lost_kl_term_makes_two_images_more_likely_than_certain(seed: int, folder: Path) -> None:
-    assert two_images(SharedFits(folder, "KL term lost", "vae", seed)).verdict == "failed"
-    assert guarded("two images", lambda: two_images(SharedFits(folder, "honest", "vae", seed))).verdict != "failed"
+def test_a_lost_kl_term_makes_two_images_more_likely_than_certain(folder: Path) -> None:
+    assert two_images(SharedFits(folder, "KL term lost", "vae", 1)).verdict == "failed"
+    assert guarded("two images", lambda: two_images(SharedFits(folder, "honest", "vae", 1))).verdict != "failed"
 
 
 def test_where_a_lost_latent_term_was_not_looked_for_no_smallest_flattery_is_claimed(folder: Path) -> None:
@@ -185,19 +196,9 @@ def test_memory_or_disk_that_runs_out_is_no_verdict(
 # ---- what a finding says
 
 
-@pytest.mark.parametrize(
-    ("name", "family", "cause"),
-    [
-        ("mean over dimensions", "pixelcnn", "a mean over dimensions"),
-        ("log10", "pixelcnn", "log10"),
-        ("bits per dimension", "pixelcnn", "bits per dimension"),
-        ("levels - 1 for levels", "pixelcnn", "16 used for 17 levels"),
-        ("density on [-1, 1]", "realnvp", "density on [-1, 1]"),
-        ("remembers what it scored", "pixelcnn", "remember"),
-        ("leaks the batch", "pixelcnn", "BatchNorm"),
-    ],
-)
-def test_a_failure_names_the_likely_cause(name: str, family: str, cause: str, folder: Path) -> None:
+@pytest.mark.parametrize("name", CAUSES)
+def test_a_failure_names_the_likely_cause(name: str, folder: Path) -> None:
+    family, cause = CAUSES[name]
     found = audited(folder, name, family)
     assert any(cause in finding.message for finding in found.findings if finding.verdict == "failed")
 

@@ -395,32 +395,3 @@ def test_a_view_has_the_columns_asked_for_in_that_order() -> None:
 def test_columns_that_are_not_there_are_refused(wanted: str, message: str) -> None:
     with pytest.raises(SpecError, match=message):
         table(cell()).view(wanted)
-
-
-COPYING = MetricSpec("nn_ratio", "NN ratio", "nowhere:f", "higher", "copying", both_evaluators=True)
-
-
-def of_copying(fingerprint: dict[str, Any]) -> Leaderboard:
-    of = factories.benchmark(second_evaluator="tiny-random-v1", metrics=["fid", "nn_ratio"])
-    found = []
-    for place, model in enumerate(("a", "b")):
-        for seed in range(5):
-            score = factories.score(1 + place + 0.01 * seed, "higher", fingerprint=fingerprint)
-            more = {"nn_ratio": score, "nn_ratio@tiny-random-v1": score}
-            found.append(factories.record(model, seed, of, fid=1.0 + place + 0.01 * seed, more=more))
-    return build(of, [factories.METRICS[0], COPYING], Loaded(found, []))
-
-
-def test_tests_of_copying_flag_and_neither_rank_nor_have_a_better() -> None:
-    board = of_copying({"data": "d" * 16, "split": "test", "space": "pixels"})
-    assert ranks_of(board) == {"a": 1, "b": 2}
-    assert ranks_of(board, "nn_ratio") == {"a": None, "b": None}
-    (column,) = [column for column in board.columns if column.key == "nn_ratio"]
-    assert (column.better, column.direction, column.ranked) == ("none", "higher", False)
-
-
-def test_scores_that_name_no_evaluator_are_no_evaluators_order() -> None:
-    board = of_two({"a": (1.0, 2.0), "b": (2.0, 3.0)})
-    assert [entry.metric for entry in board.agreements()] == ["fid"]
-    pixels = of_copying({"data": "d" * 16, "split": "test", "space": "pixels"})
-    assert [entry.metric for entry in pixels.agreements() if entry.tau is not None] == []

@@ -340,3 +340,10 @@ def test_one_run_is_held_by_one_harness_at_a_time(store: Store) -> None:
     with other.claim(KEY) as afterwards:
         assert afterwards
     assert files(store.root) == set()
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity"])
+def test_a_record_with_a_number_that_is_none_is_refused_wherever_it_stands(number: str) -> None:
+    text = factories.record().to_json().replace('"details": {}', f'"details": {{"a": {number}}}', 1)
+    with pytest.raises(RecordError, match="not JSON"):
+        parse(text)

@@ -36,6 +36,7 @@ def command(directory: Path, benchmark: str, results: Path) -> None:
     store = Store(results)
     chosen = load_benchmark(registry, benchmark)
     board = read_leaderboard(store, chosen, registry, None, f"genbench run --all -b {benchmark}")
-    for problem in write(board, store, directory):
+    definition = Path(benchmark) if benchmark.endswith(".toml") else None
+    for problem in write(board, store, directory, definition=definition):
         click.echo(f"Warning: {problem}", err=True)
     click.echo(f"{directory / 'index.html'}: {len(board.rows)} models on {chosen.name}")

@@ -84,7 +84,8 @@ def load_labels(path: Path, count: int, data: DataSpec) -> np.ndarray | None:
         raise GenbenchError(f"{path}: holds {LABELS}, but the data have no classes; leave them out")
     if labels.dtype.kind not in "iu" or labels.shape != (count,):
         raise GenbenchError(
-            f"{path}: {LABELS} must be whole numbers of shape {(count,)}, one a sample, not {labels.dtype} {labels.shape}"
+            f"{path}: {LABELS} must be whole numbers of shape {(count,)}, one a sample, not {labels.dtype} "
+            f"{labels.shape}"
         )
     if count and not 0 <= int(labels.min()) <= int(labels.max()) < data.classes:
         raise GenbenchError(

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from genbench.engine.audit.finding import FALSE_ALARM, STANDARD_ERRORS, Unfit, failed, first_line, of_the_machine, passed
+from genbench.engine.audit.finding import (
+    FALSE_ALARM,
+    STANDARD_ERRORS,
+    Unfit,
+    failed,
+    first_line,
+    of_the_machine,
+    passed,
+)
 from genbench.engine.audit.subject import EXAMPLES, RULED_OUT, Subject
 from genbench.engine.audit.synthetic import hidden_source, narrow_source
 from genbench.errors import InvalidOutput

@@ -35,7 +35,7 @@ def k_means(points: Array, cells: int) -> Float64:
 
 
 def cells_of(points: Array, centres: Float64) -> NDArray[np.int64]:
-    """The nearest of the centres ``[cells, d]`` to each of the points ``[n, d]``, the first of equals: int64 ``[n]``."""
+    """The nearest of the centres ``[cells, d]`` to each point of ``[n, d]``, the first of equals: int64 ``[n]``."""
     middle = centres.mean(axis=0)
     about = torch.from_numpy(centres - middle)
     found = np.empty(len(points), np.int64)
@@ -56,9 +56,8 @@ def _first_centres(points: Array, cells: int) -> Float64:
         nearest = np.minimum(nearest, _squared_distances(points, centres[cell - 1]))
         total = nearest.cumsum()
         # Where all points coincide with a centre the last of them is taken again.
-        centres[cell] = points[
-            min(int(np.searchsorted(total, generator.random() * total[-1], "right")), len(points) - 1)
-        ]
+        drawn = int(np.searchsorted(total, generator.random() * total[-1], "right"))
+        centres[cell] = points[min(drawn, len(points) - 1)]
     return centres
 
 

@@ -151,7 +151,8 @@ def null_distribution(training: Array, held_out: Array, folder: Path | None = No
 
     Args:
         training, held_out: ``[T, d]`` and ``[2 size, d]``.
-        folder: where it is kept by the hash of both and what its bits hang on; one that cannot be written only costs the time again.
+        folder: where it is kept, by the hash of both and what its bits hang on; one that cannot be written only costs
+            the time again.
     """
     path = None if folder is None else folder / f"null-{_key(training, held_out)}-{arithmetic()}.npy"
     return kept(path, (NULL_DRAWS, 3), lambda: _null_distribution(training, held_out))

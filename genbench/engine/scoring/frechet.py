@@ -30,9 +30,9 @@ INFINITY_SAMPLES = 40
 def frechet_distance_of_factors(mean1: Float64, factor1: Float64, mean2: Float64, factor2: Float64) -> float:
     """Frechet distance between two Gaussians, squared: Heusel et al. 2017 (arXiv:1706.08500), eq. 6.
 
-    For factors F with F^T F = S, tr (S1 S2)^(1/2) is the sum of the singular values of F1 F2^T: the eigenvalues of S1 S2 are
-    those of (F1 F2^T)^T (F1 F2^T). No matrix square root, nothing complex, and for n < d samples a matrix no larger
-    than the samples.
+    For factors F with F^T F = S, tr (S1 S2)^(1/2) is the sum of the singular values of F1 F2^T: the eigenvalues of
+    S1 S2 are those of (F1 F2^T)^T (F1 F2^T). No matrix square root, nothing complex, and for n < d samples a matrix no
+    larger than the samples.
 
     Args:
         mean1, mean2: float64 ``[d]``.
