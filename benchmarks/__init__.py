@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from genbench import DatasetSpec, DataSpec, EvaluatorSpec, MetricSpec, hookimpl
+from genbench_benchmarks.copying_metrics import COPYING
 from genbench_benchmarks.evaluators.published import published_evaluators
-from genbench_benchmarks.metrics import CONTROL, COPYING, LIKELIHOOD, QUALITY
+from genbench_benchmarks.metrics import CONTROL, LIKELIHOOD, QUALITY
 
 HERE = Path(__file__).parent
 
