@@ -154,7 +154,8 @@ class Audit:
         key: of what was audited: code, configuration, data's spec; see :func:`genbench.audit_key.key_of`.
         verdict: ``failed`` keeps the likelihood out of the record's scores.
         reason: why it failed, for the table; else None.
-        smallest_flattery: the least excess, in bits/dim, that the audit would have seen; None if it never got there.
+        smallest_flattery: the least excess, in bits/dim, that the audit would have seen; None if it never got there, or
+            where a mistake of some kind could not be looked for.
         findings: of each test.
     """
 
