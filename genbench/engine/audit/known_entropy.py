@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from genbench.engine.audit.causes import likely_cause
 from genbench.engine.audit.finding import FALSE_ALARM, STANDARD_ERRORS, Unfit, failed, passed
@@ -58,7 +58,7 @@ class Excess:
         chance = max(STANDARD_ERRORS * self.standard_error, -math.log(FALSE_ALARM) / self.n)
         if self.ruled_out == 0:
             return chance
-        return chance - math.log(beta.ppf(FALSE_ALARM, self.n, self.ruled_out + 1))
+        return chance - math.log(betaincinv(self.n, self.ruled_out + 1, FALSE_ALARM))
 
     @property
     def smallest_flattery(self) -> float:
