@@ -10,7 +10,7 @@ import pytest
 from commands import ZOO, genbench
 from jobs import job_of
 
-from genbench.audit_key import key_of
+from genbench.audit_key import AUDIT_VERSION, key_of
 from genbench.executors.audits import Audits
 from genbench.executors.supervisor import Ended
 from genbench.job import Job
@@ -27,7 +27,7 @@ def job(tmp_path: Path) -> Job:
 
 
 def passed(job: Job) -> Ended:
-    return Ended("ok", None, {"version": 1, "key": key_of(job), "verdict": "passed", "reason": None,
+    return Ended("ok", None, {"version": AUDIT_VERSION, "key": key_of(job), "verdict": "passed", "reason": None,
                               "smallest_flattery": 0.01, "findings": []})  # fmt: skip
 
 

@@ -64,7 +64,7 @@ def test_it_runs_in_a_process_of_its_own(record: Record) -> None:
     ("metric", "why"),
     [
         ("zoo_raising", "genbench-zoo: RuntimeError: a deliberate fault in a metric"),
-        ("zoo_not_finite", "genbench-zoo: GenbenchError: its value must be a finite number, not nan"),
+        ("zoo_not_finite", "genbench-zoo: GenbenchError: metric 'zoo_not_finite': gives nan"),
         ("zoo_not_json", "genbench-zoo: TypeError: Object of type ndarray is not JSON serializable"),
         ("zoo_boundless", "genbench-zoo: what it gave is no score: "),
         ("zoo_unprintable", "genbench-zoo: RuntimeError: ?xxx"),

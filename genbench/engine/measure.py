@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import traceback
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +14,6 @@ from genbench.engine.bench import bench_of, load_log_probs
 from genbench.engine.contract import prepare_torch
 from genbench.engine.scoring import material_of, score
 from genbench.engine.scoring.material import Material
-from genbench.errors import GenbenchError
 from genbench.job import MEASURED, SEEN, Job, write_json
 from genbench.record import Score, clean
 
@@ -62,7 +60,5 @@ def _material(job: Job) -> Material:
 
 def _plain(entry: Score) -> dict[str, Any]:
     """A score as plain values."""
-    if isinstance(entry.value, bool) or not isinstance(entry.value, int | float) or not math.isfinite(entry.value):
-        raise GenbenchError(f"its value must be a finite number, not {entry.value!r}")
     plain: dict[str, Any] = json.loads(json.dumps(asdict(entry), allow_nan=False))
     return plain
