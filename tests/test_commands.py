@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from commands import ZOO, genbench
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from genbench.plugins import discover
 
@@ -109,6 +110,17 @@ def test_score_agrees_with_the_record_of_the_same_samples(results: Path) -> None
     assert {name: entry["value"] for name, entry in scored.items()} == {
         name: recorded[name]["value"] for name in scored
     }
+
+
+def test_scored_copies_of_the_training_data_are_flagged_and_nothing_is_better_there(tmp_path: Path) -> None:
+    images = np.array(load_digits().images, np.uint8)[:200, None]
+    np.save(tmp_path / "real.npy", images)
+    done = genbench("score", tmp_path / "real.npy", "-b", "digits-smoke")
+    (line,) = [line for line in done.stdout.splitlines() if line.strip().startswith("C_T ") and "[" not in line]
+    assert "may be copying" in line
+    assert "is better" not in line
+    (listed,) = [line for line in genbench("list", "metrics").stdout.splitlines() if line.startswith("c_t ")]
+    assert "flag only" in listed
 
 
 def test_an_array_and_a_folder_of_pngs_score_alike(results: Path, tmp_path: Path) -> None:

@@ -152,6 +152,13 @@ def _print_plugin(entry: dict[str, Any]) -> list[str]:
     ]
 
 
+def _better(metric: dict[str, Any]) -> str:
+    """Which way a metric improves; tests of copying flag, and rank nothing."""
+    if metric["group"] == "copying":
+        return "flag only"
+    return "-" if metric["direction"] == "none" else str(metric["direction"])
+
+
 PRINTED: dict[str, tuple[list[str], Callable[[dict[str, Any]], list[str]]]] = {
     "models": (
         ["Model", "Likelihood", "Labels", "Plugin", "Summary"],
@@ -192,7 +199,7 @@ PRINTED: dict[str, tuple[list[str], Callable[[dict[str, Any]], list[str]]]] = {
         lambda entry: [
             entry["name"],
             entry["title"],
-            {"none": "-"}.get(entry["direction"], entry["direction"]),
+            _better(entry),
             entry["unit"] or "-",
             entry["summary"],
         ],

@@ -66,12 +66,15 @@ def command(
         print_json({"name": name, "benchmark": {"name": chosen.folder, "digest": chosen.digest}, **found})
         return
     specs, plugins = metrics_of(chosen, registry)
-    titles = {column.key: column.title for column in columns_of(chosen, specs, plugins, scores)}
+    columns = {column.key: column for column in columns_of(chosen, specs, plugins, scores)}
+    titles = {key: column.title for key, column in columns.items()}
     width = max((len(titles.get(metric, metric)) for metric in scores), default=0)
     used = chosen.file.samples.n
     click.echo(f"{name} on {chosen.folder} (digest {chosen.digest}): {used} of {found['given']} samples")
     for metric, score in scores.items():
-        remarks = [] if score["direction"] == "none" else [f"{score['direction']} is better"]
+        better = columns[metric].better if metric in columns else score["direction"]
+        remarks = [] if better == "none" else [f"{better} is better"]
+        remarks += [f"may be copying: {score['flag']}"] if score["flag"] else []
         real = score["fingerprint"].get("real")
         if isinstance(real, int | float):
             remarks.append(f"real data {real:.4g}")
