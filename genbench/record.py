@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from genbench.benchmark import STRICT
 from genbench.errors import GenbenchError
 from genbench.specs import Direction
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 SCHEMA = 1
 
@@ -245,7 +249,7 @@ def parse(text: str | bytes) -> Record:
     Raises:
         RecordError: saying what is wrong, for text that is no JSON, of a newer schema, or not a record.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
         raw = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
@@ -255,7 +259,7 @@ def parse(text: str | bytes) -> Record:
     if schema != SCHEMA:
         raise RecordError(f"schema {schema!r}, where this genbench reads schema {SCHEMA}")
     try:
-        return TypeAdapter(Record).validate_json(text)
+        return _adapter().validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -264,9 +268,15 @@ def parse(text: str | bytes) -> Record:
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of ``record.json``, as published in the documentation."""
+    return _adapter().json_schema()
+
+
+@functools.cache
+def _adapter() -> TypeAdapter[Record]:
+    """The parser of records, which takes far longer to make than to use."""
     from pydantic import TypeAdapter
 
-    return TypeAdapter(Record).json_schema()
+    return TypeAdapter(Record)
 
 
 def stable(record: Record) -> dict[str, Any]:
