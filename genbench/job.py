@@ -21,6 +21,7 @@ STAGES: tuple[Stage, ...] = ("train", "evaluate", "score")
 """What a run is made of. ``audit`` comes before them, once for all runs of a model, and ``measure`` after them, for
 each third party that brought metrics; neither can fail a run."""
 
+CHECKPOINT_SECONDS = 10.0
 JOB = "job.json"
 PROGRESS = "progress"
 SEEN = "seen.npz"
@@ -55,6 +56,8 @@ class Job:
         evaluator, second_evaluator, metrics: what scores it.
         foreign_metrics: what third parties measure, a plugin each.
         cache: folder for reference statistics.
+        checkpoint_seconds: time between checkpoints, at least; longer where writing them would cost more than 1 %. With
+            0 there is one after every step.
     """
 
     work: str
@@ -79,6 +82,7 @@ class Job:
     metrics: list[MetricSpec]
     foreign_metrics: list[ForeignMetrics]
     cache: str
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
 
     @property
     def folder(self) -> Path:

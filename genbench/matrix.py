@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from genbench import PROTOCOL_VERSION
 from genbench.benchmark import Benchmark
 from genbench.job import ForeignMetrics
 from genbench.plugins import Plugin, Registry, code_sha256
@@ -58,6 +61,11 @@ class PlannedRun:
     state: State
     record: Record | None
     problem: str | None = None
+
+    def identity(self, benchmark: Benchmark) -> str:
+        """SHA-256 of what makes this run this very run: what an interrupted attempt left is of use to no other."""
+        parts = [PROTOCOL_VERSION, benchmark.digest, dataclasses.asdict(self.entry.identity), self.key.seed]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def choose(benchmark: Benchmark, selected: Iterable[SelectedModel]) -> list[Entry]:

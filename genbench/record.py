@@ -15,7 +15,8 @@ from genbench.specs import Direction
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-SCHEMA = 1
+SCHEMA = 2
+"""Of ``record.json``. Records of older schemas are read through :mod:`genbench.migrations`; newer ones are refused."""
 
 Status = Literal[
     "ok",
@@ -188,11 +189,34 @@ class Milestone:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """One try at a run.
+
+    Attributes:
+        status, reason: how it ended.
+        started, finished: wall time, ISO 8601.
+        token: names the attempt: a result with another token than the latest is refused.
+        resumed_at: the training step that it went on from, or None if it began anew.
+    """
+
+    status: Status
+    reason: str | None
+    started: str
+    finished: str
+    token: str = ""
+    resumed_at: int | None = None
+
+    __pydantic_config__ = STRICT
+
+
+@dataclass(frozen=True)
 class Record:
     """One run, whole. ``status`` other than ``ok`` comes with a ``reason`` and without scores.
 
     ``withheld`` has the reason for each score of the benchmark that the run ought to have and does not: a likelihood
     that failed its audit, a third party's metric that broke. ``audit`` is None for a model without a likelihood.
+    ``warnings`` has what a reader of the numbers ought to know and no status tells: global state that the plugin
+    changed, heavy operations whose FLOPs could not be counted.
     """
 
     benchmark: BenchmarkId
@@ -207,11 +231,12 @@ class Record:
     cost: dict[str, Any]
     environment: dict[str, Any]
     artifacts: dict[str, str]
-    attempts: list[dict[str, Any]]
+    attempts: list[Attempt]
     started: str
     finished: str
     withheld: dict[str, str] = field(default_factory=dict)
     audit: Audit | None = None
+    warnings: list[str] = field(default_factory=list)
     schema: int = SCHEMA
 
     __pydantic_config__ = STRICT

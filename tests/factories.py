@@ -13,7 +13,7 @@ import pluggy
 from genbench import hookimpl, hookspecs
 from genbench.benchmark import Benchmark, validate
 from genbench.plugins import Plugin, Registry
-from genbench.record import Audit, AuditFinding, BenchmarkId, Milestone, ModelId, Record, Score
+from genbench.record import Attempt, Audit, AuditFinding, BenchmarkId, Milestone, ModelId, Record, Score
 from genbench.specs import DatasetSpec, DataSpec, EvaluatorSpec, MetricSpec, ModelSpec
 from genbench.store import RunKey, Store, sha256_of
 
@@ -179,7 +179,11 @@ def record(model: str = "toy", seed: int = 0, of: Benchmark | None = None, **cha
             "device": "cpu",
         },
         artifacts={},
-        attempts=[{"status": status, "seconds": 8.5}],
+        attempts=[
+            Attempt(
+                status, "it broke" if status != "ok" else None, "2026-01-01T00:00:00Z", "2026-01-01T00:00:09Z", "0" * 16
+            )
+        ],
         started="2026-01-01T00:00:00Z",
         finished="2026-01-01T00:00:09Z",
         audit=None if bits is None else AUDIT,

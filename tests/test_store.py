@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import genbench.store
 from genbench.errors import GenbenchError, StoreError
-from genbench.record import VOLATILE, RecordError, json_schema, parse, stable
+from genbench.record import SCHEMA, VOLATILE, RecordError, json_schema, parse, stable
 from genbench.store import FOLDER, MAX_RECORD_BYTES, RunKey, Store, model_folder
 
 KEY = RunKey("tiny", "toy", 0)
@@ -82,7 +82,7 @@ def broken_texts() -> dict[str, str]:
         "empty": "",
         "cut short": factories.record().to_json()[:300],
         "a list": "[]",
-        "a newer schema": changed(schema=2),
+        "a newer schema": changed(schema=SCHEMA + 1),
         "no schema": json.dumps({key: value for key, value in document.items() if key != "schema"}),
         "an unknown key": changed(colour="red"),
         "a missing key": json.dumps({key: value for key, value in document.items() if key != "seed"}),

@@ -20,7 +20,7 @@ from genbench.executors.launcher import Launcher
 from genbench.executors.supervisor import LOG, OnProgress, Outcome, supervise
 from genbench.job import ForeignMetrics, Job
 from genbench.matrix import PlannedRun, benchmark_id, sys_path
-from genbench.record import Milestone, Record, RecordError, Score, Status, parse
+from genbench.record import Attempt, Milestone, Record, RecordError, Score, Status, parse
 from genbench.specs import MetricSpec
 from genbench.store import MAX_RECORD_BYTES, Store, as_store_error, sha256_of
 
@@ -151,7 +151,7 @@ def make_job(run: PlannedRun, context: Context) -> Job:
     )
 
 
-def assemble(job: Job, outcome: Outcome, earlier: list[dict[str, Any]], started: str) -> Record:
+def assemble(job: Job, outcome: Outcome, earlier: list[Attempt], started: str) -> Record:
     """The record of a run from what its stages left, and its earlier attempts."""
     trained = outcome.results.get("train", {})
     evaluated = outcome.results.get("evaluate", {})
@@ -161,7 +161,7 @@ def assemble(job: Job, outcome: Outcome, earlier: list[dict[str, Any]], started:
     status, reason = outcome.status, outcome.reason
     if status == "ok" and not scores:
         status, reason = _without_scores(job, withheld)
-    attempt = {"status": status, "reason": reason, "started": started, "finished": finished}
+    attempt = Attempt(status, reason, started, finished)
     spent: dict[str, Any] = {**trained.get("spent", {}), "cpu_seconds": outcome.cpu_seconds}
     if "prepare" in evaluated:
         spent["prepare"] = evaluated["prepare"]

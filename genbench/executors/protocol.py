@@ -1,0 +1,86 @@
+"""What the harness and a run's supervisor say to each other: JSON lines over the supervisor's stdin and stdout.
+
+The first line on stdin is the :class:`Supervision`. After it the pipe is the lifeline: the line ``cancel`` asks for an
+orderly end, and its closing means that the harness is gone and everything must end. On stdout the supervisor writes
+``{"stage": name, "progress": share}`` a few times a second and ``{"ended": StageEnd}`` once a stage; its exit code is 0
+if it came to the end of its work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from genbench.record import Status
+
+CANCEL = "cancel"
+
+
+@dataclass(frozen=True)
+class StageRequest:
+    """One stage to be carried out in a process of its own.
+
+    Attributes:
+        name: of the stage and its part: ``train``, ``measure-0``; a key of ``cost.stage_seconds``.
+        work: the request for :func:`genbench.engine.worker.main`.
+        mark: path of the completion mark that the stage leaves.
+        cwd: path of the folder that it starts in; made if need be, and removed afterwards if it was.
+        progress: path of the file in which it tells its progress; empty if it tells none.
+        seconds: hard deadline, on a monotonic clock.
+        allowed: what that deadline is made of, for people: ``30 s and 60 s of grace``.
+        memory: bytes that its process tree may hold.
+        over_memory: the status of a stage that holds more.
+    """
+
+    name: str
+    work: dict[str, Any]
+    mark: str
+    cwd: str
+    progress: str
+    seconds: float
+    allowed: str
+    memory: int
+    over_memory: Status = "oom_host"
+
+
+@dataclass(frozen=True)
+class Supervision:
+    """Stages to be carried out one after another, up to the first that does not end well.
+
+    Attributes:
+        stages: in their order.
+        log: path of the file that takes what they print: head and tail of it, cleaned.
+        threads: CPU threads a process may use, and cores that it is pinned to where as many are free.
+    """
+
+    stages: list[StageRequest]
+    log: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class StageEnd:
+    """How a stage ended.
+
+    Attributes:
+        name: of the stage.
+        status: ``ok``, or what went wrong; ``lost`` where something from outside ended it (SIGKILL or SIGTERM that
+            the supervisor did not send), so that it is no result of the model.
+        reason: one line for the table; None if ``ok``.
+        result: what the stage returned; None unless ``ok``.
+        signal: number of the signal that ended it, if one did.
+        seconds: wall time, on a monotonic clock.
+        cpu_seconds: user and system time of all its processes.
+        peak_memory: bytes of resident memory at the peak of its process tree.
+        cores: that it was pinned to; empty if it was not.
+    """
+
+    name: str
+    status: Status
+    reason: str | None
+    result: dict[str, Any] | None
+    signal: int | None = None
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_memory: int = 0
+    cores: list[int] = field(default_factory=list)
