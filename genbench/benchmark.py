@@ -13,16 +13,28 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, MinLen
 
-from genbench.errors import BenchmarkError
+from genbench.errors import MOST_NAMED, BenchmarkError
+from genbench.foreign_files import read_regular
 from genbench.specs import Budget, DatasetSpec, EvaluatorSpec
 
 STRICT = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 """Pydantic's configuration of every file: no unknown keys, no coercion."""
 
-MAX_FILE_BYTES = 1 << 20
+MAX_FILE_BYTES = 1 << 16
+"""Of a definition; those that come with genbench have some 2,000."""
+MOST_SHOWN = 200
+"""Characters of a value that an error repeats."""
+MAX_KEY_PARTS = 16
+"""Of a dotted key, more than any definition needs: :mod:`tomllib` takes the square of them, and recurses into them."""
+DOTTED = re.compile(
+    r"""(?:\.[ \t]*+(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+){%d}""" % MAX_KEY_PARTS  # noqa: UP031
+)
 NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 
-Positive = Annotated[int, Gt(0)]
+Positive = Annotated[int, Gt(0), Le(2**53)]
+"""A count: no larger than what a float holds exactly, so that nothing computed from it overflows."""
+Seconds = Annotated[float, Gt(0), Le(1e9)]
+"""Up to 30 years."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +42,14 @@ class BudgetTable:
     """``[budget]``: the limits of a run; see :class:`genbench.specs.Budget`. Memory in MiB."""
 
     images: Positive
-    seconds: Annotated[float, Gt(0)]
-    memory_mib: Positive
+    seconds: Seconds
+    memory_mib: Annotated[int, Gt(0), Le(2**33)]
     parameters: Positive
-    flops: Annotated[float, Gt(0)] | None = None
-    grace: Annotated[float, Gt(0)] = 60.0
-    threads: Positive = 1
+    flops: Annotated[float, Gt(0), Le(1e30)] | None = None
+    grace: Seconds = 60.0
+    threads: Annotated[int, Gt(0), Le(4096)] = 1
     device: Literal["cpu", "cuda"] = "cpu"
-    device_memory_mib: Positive | None = None
+    device_memory_mib: Annotated[int, Gt(0), Le(2**33)] | None = None
 
     __pydantic_config__ = STRICT
 
@@ -51,10 +63,10 @@ class SamplesTable:
     too, for the variance of sampling apart from that of training.
     """
 
-    n: Annotated[int, Ge(2)]
-    milestone_n: Annotated[int, Ge(2)]
+    n: Annotated[int, Ge(2), Le(2**31 - 1)]
+    milestone_n: Annotated[int, Ge(2), Le(2**31 - 1)]
     chunk: Positive
-    repeats: Annotated[int, Ge(0)] = 0
+    repeats: Annotated[int, Ge(0), Le(1000)] = 0
 
     __pydantic_config__ = STRICT
 
@@ -179,18 +191,30 @@ def validate(raw: dict[str, Any], source: str) -> BenchmarkFile:
         # JSON mode, since strict dataclasses take a dict only there; a date becomes a string and is refused as one.
         checked = TypeAdapter(BenchmarkFile).validate_json(json.dumps(raw, default=str))
     except ValidationError as error:
-        raise BenchmarkError("\n".join(_explain(problem, source) for problem in error.errors())) from None
+        problems = error.errors(include_url=False)
+        lines = [_explain(problem, source) for problem in problems[:MOST_NAMED]]
+        more = [f"{source}: and {len(problems) - MOST_NAMED} more"] if len(problems) > MOST_NAMED else []
+        raise BenchmarkError("\n".join(lines + more)) from None
+    except (ValueError, RecursionError):
+        # Nesting that JSON cannot follow, and whole numbers of thousands of digits.
+        raise BenchmarkError(f"{source}: is nested too deeply, or holds a number of thousands of digits") from None
     _check_consistency(checked, source)
     return checked
 
 
 def _explain(problem: Any, source: str) -> str:
-    path = [str(part) for part in problem["loc"]]
+    path = [_brief(part) for part in problem["loc"]]
     key = ".".join(path)
     if problem["type"] == "unexpected_keyword_argument":
         return f"{source}: {BenchmarkError.unknown('key', path[-1], _keys_at(path[:-1]))} (at {key!r})"
-    found = "" if problem["type"] == "missing" else f", not {problem['input']!r}"
+    found = "" if problem["type"] == "missing" else f", not {_brief(problem['input'], quoted=True)}"
     return f"{source}: {key}: {problem['msg'][0].lower()}{problem['msg'][1:]}{found}"
+
+
+def _brief(value: Any, quoted: bool = False) -> str:
+    """A value of the file in an error: not all of it, and without characters that a terminal would obey."""
+    text = repr(value) if quoted or not isinstance(value, str) else repr(value)[1:-1]
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]} ..."
 
 
 def _keys_at(path: list[str]) -> list[str]:
@@ -211,15 +235,15 @@ def _check_consistency(checked: BenchmarkFile, source: str) -> None:
 
     pinned = checked.evaluator_sha256
     if pinned is not None and not re.fullmatch(r"[0-9a-f]{64}", pinned):
-        refuse("evaluator_sha256", f"must be a SHA-256 as 64 lower-case hex digits, not {pinned!r}")
-    if not re.match(NAME, checked.name):
-        refuse("name", f"must match {NAME}, not {checked.name!r}")
+        refuse("evaluator_sha256", f"must be a SHA-256 as 64 lower-case hex digits, not {_brief(pinned, quoted=True)}")
+    if not re.fullmatch(NAME, checked.name) or checked.name.endswith("\n"):
+        refuse("name", f"must match {NAME}, not {_brief(checked.name, quoted=True)}")
     if len(set(checked.seeds)) < len(checked.seeds):
-        refuse("seeds", f"must be distinct, not {checked.seeds}")
+        refuse("seeds", f"must be distinct, not {_brief(checked.seeds)}")
     if len(set(checked.metrics)) < len(checked.metrics):
-        refuse("metrics", f"must be distinct, not {checked.metrics}")
+        refuse("metrics", f"must be distinct, not {_brief(checked.metrics)}")
     if sorted(set(checked.milestones)) != checked.milestones or checked.milestones[-1:] != [1.0]:
-        refuse("milestones", f"must rise and end with 1.0, not {checked.milestones}")
+        refuse("milestones", f"must rise and end with 1.0, not {_brief(checked.milestones)}")
     if checked.samples.milestone_n > checked.samples.n:
         refuse(
             "samples.milestone_n", f"must be at most samples.n = {checked.samples.n}, not {checked.samples.milestone_n}"
@@ -233,11 +257,14 @@ def read_file(path: Path) -> BenchmarkFile:
         BenchmarkError: if the file can't be read, is no TOML, or does not hold a definition.
     """
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise BenchmarkError(f"{path}: larger than {MAX_FILE_BYTES} bytes, which no definition is")
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = read_regular(path, MAX_FILE_BYTES).decode("utf-8")
+        if DOTTED.search(text):
+            raise BenchmarkError(f"{path}: not a TOML file of a benchmark: a dotted key has over {MAX_KEY_PARTS} parts")
+        raw = tomllib.loads(text)
     except OSError as error:
-        raise BenchmarkError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BenchmarkError(f"{path}: not a TOML file: {error}") from None
+        raise BenchmarkError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
+        # A TOMLDecodeError, text that is no UTF-8, or a whole number of thousands of digits.
+        problem = "nested too deeply" if isinstance(error, RecursionError) else _brief(str(error))
+        raise BenchmarkError(f"{path}: not a TOML file: {problem}") from None
     return validate(raw, str(path))

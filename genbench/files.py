@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
+
+from genbench.disk import Disk
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -15,14 +15,6 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         OSError: if it cannot be written; nothing is left behind then.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.stem}-{secrets.token_hex(8)}")
-    try:
-        with draft.open("xb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(path)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
+    disk = Disk()
+    disk.make_folders(path.parent)
+    disk.write_whole(path, content)

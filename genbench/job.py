@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from genbench.benchmark import LikelihoodTable, SamplesTable
+from genbench.disk import Disk, read_file, sha256_of
 from genbench.record import BenchmarkId, ModelId
 from genbench.specs import Budget, DataSpec, EvaluatorSpec, LikelihoodKind, MetricSpec
 
@@ -24,10 +24,17 @@ each third party that brought metrics; neither can fail a run."""
 CHECKPOINT_SECONDS = 10.0
 JOB = "job.json"
 PROGRESS = "progress"
+LOG = "log.txt"
+"""What a run's processes printed."""
 SEEN = "seen.npz"
 """Features and logits of the last state's samples, for third parties' metrics."""
+TRAINING_CURVE = "training.csv"
+"""The curve as training left it; ``curve.csv`` has the scores too once there are any."""
 MEASURED = "measured.json"
 """What third parties' metrics have given so far."""
+
+MAX_MARK_BYTES = 64 << 20
+"""A completion mark may be no larger: a model logs names, and a metric details, of its own making."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ class Job:
     def write(self) -> Path:
         """Write the file into the working folder and return its path."""
         path = self.folder / JOB
-        path.write_text(json.dumps(asdict(self), indent=1))
+        Disk().write_whole(path, json.dumps(asdict(self), indent=1).encode())
         return path
 
 
@@ -116,12 +123,25 @@ def job_adapter() -> TypeAdapter[Job]:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write JSON by rename, so that a reader sees all of it or none."""
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(document, allow_nan=False))
-    os.replace(temporary, path)
+    """Write JSON durably and whole, so that a reader sees all of it or none, after a crash of the machine too."""
+    Disk().write_whole(path, json.dumps(document, allow_nan=False).encode())
 
 
 def outcome_file(work: Path, stage: str, part: int | None = None) -> Path:
     """Where a stage leaves its completion mark: its status, reason and results. ``measure`` has several parts."""
     return work / (f"outcome-{stage}.json" if part is None else f"outcome-{stage}-{part}.json")
+
+
+def finished(work: Path, stage: str, part: int | None = None) -> bool:
+    """Whether a stage has ended ``ok`` and all the files that it left are there as it left them.
+
+    Its mark is written last, after its files have reached the disk, and names them with their hashes.
+    """
+    try:
+        mark = json.loads(read_file(outcome_file(work, stage, part), MAX_MARK_BYTES))
+        if mark["status"] != "ok" or not isinstance(mark["result"], dict):
+            return False
+        # Plain names only: a mark that was tampered with must not lead out of its folder.
+        return all(Path(name).name == name and sha256_of(work / name) == of for name, of in mark["files"].items())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return False  # no mark, or none that a stage wrote

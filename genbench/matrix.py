@@ -8,16 +8,18 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from genbench import PROTOCOL_VERSION
 from genbench.benchmark import Benchmark
+from genbench.errors import GenbenchError, SpecError
 from genbench.job import ForeignMetrics
-from genbench.plugins import Plugin, Registry, code_sha256
+from genbench.plugins import Plugin, Registry, code_sha256, told
 from genbench.record import BenchmarkId, ModelId, Record, RecordError
 from genbench.selection import SelectedModel
-from genbench.specs import MetricSpec, ModelSpec, resolve_config
+from genbench.specs import DataSpec, MetricSpec, ModelSpec, resolve_config
 from genbench.store import RunKey, Store
+from genbench.undisturbed import undisturbed
 
 State = Literal["new", "done", "stale", "retry", "unreadable"]
 """``done``: a record of this very run stands. ``stale``: code, configuration or benchmark have changed since.
@@ -35,13 +37,15 @@ Rerun = Literal["failed", "all"]
 class Entry:
     """A model as chosen: its spec and plugin, its resolved configuration, and its identity in records.
 
-    ``unsupported`` is the reason why it can't be used on the data, or None.
+    ``unsupported`` is the reason why it can't be used on the data, or None. ``problem`` is what its declaration does
+    wrong, or None; its runs end as ``failed``, for that reason, before anything is started.
     """
 
     spec: ModelSpec
     plugin: Plugin
     identity: ModelId
     unsupported: str | None
+    problem: str | None = None
 
     @property
     def factory(self) -> str:
@@ -71,28 +75,82 @@ class PlannedRun:
 def choose(benchmark: Benchmark, selected: Iterable[SelectedModel]) -> list[Entry]:
     """Resolve models against a benchmark.
 
+    What a model's own declaration does wrong is its entry's ``problem``, and the other models go on.
+
     Raises:
-        GenbenchError: for a configuration that the model refuses.
+        GenbenchError: for options that the model refuses.
     """
     entries = []
     for model in selected:
-        spec, plugin = model.registered.spec, model.registered.plugin
-        data = benchmark.dataset.data
-        identity = ModelId(
-            name=model.name,
-            config=dataclasses.asdict(resolve_config(spec, data, model.overrides)),
-            plugin=plugin.distribution,
-            version=plugin.version,
-            code_sha256=code_sha256(spec, plugin),
-            reference=spec.reference,
-            likelihood=spec.likelihood,
-            conditional=spec.conditional,
-        )
-        reason = spec.supports(data)
-        if reason is None and spec.conditional and data.classes is None:
-            reason = f"needs labels, which {benchmark.dataset.name} has not"
-        entries.append(Entry(spec, plugin, identity, reason))
+        with undisturbed():  # `supports` and `defaults` are the plugin's code
+            entries.append(_entry(benchmark, model))
     return entries
+
+
+def _entry(benchmark: Benchmark, model: SelectedModel) -> Entry:
+    spec, plugin = model.registered.spec, model.registered.plugin
+    data = benchmark.dataset.data
+    config, config_problem = _configuration(model, data)
+    code, code_problem = _code(spec, plugin)
+    reason, support_problem = _support(spec, data)
+    if reason is None and spec.conditional and data.classes is None:
+        reason = f"needs labels, which {benchmark.dataset.name} has not"
+    identity = ModelId(
+        name=model.name,
+        config=config,
+        plugin=plugin.distribution,
+        version=plugin.version,
+        code_sha256=code,
+        reference=spec.reference,
+        likelihood=spec.likelihood,
+        conditional=spec.conditional,
+    )
+    return Entry(spec, plugin, identity, reason, config_problem or code_problem or support_problem)
+
+
+def _configuration(model: SelectedModel, data: DataSpec) -> tuple[dict[str, Any], str | None]:
+    """The configuration of a run; or the declared one and why the model can't be configured for the data.
+
+    Raises:
+        GenbenchError: where it is the chosen options that the model refuses.
+    """
+    spec = model.registered.spec
+    try:
+        return dataclasses.asdict(resolve_config(spec, data, model.overrides)), None
+    except (Exception, SystemExit) as error:
+        if model.overrides and _is_configurable(spec, data):
+            raise error if isinstance(error, GenbenchError) else SpecError(f"{model.name}: {told(error)}") from error
+        problem = str(error) if isinstance(error, GenbenchError) else told(error)
+    return dataclasses.asdict(spec.config()) | model.overrides, f"defaults: {problem}"
+
+
+def _is_configurable(spec: ModelSpec, data: DataSpec) -> bool:
+    """Whether a model takes its own defaults for the data."""
+    try:
+        resolve_config(spec, data, {})
+    except (Exception, SystemExit):
+        return False
+    return True
+
+
+def _code(spec: ModelSpec, plugin: Plugin) -> tuple[str, str | None]:
+    """The hash of a model's code, or that of none and which part of it can't be found."""
+    try:
+        return code_sha256(spec, plugin), None
+    except (GenbenchError, ImportError, OSError, ValueError) as error:
+        problem = str(error) if isinstance(error, GenbenchError) else told(error)
+        return hashlib.sha256().hexdigest(), f"code: {problem}"
+
+
+def _support(spec: ModelSpec, data: DataSpec) -> tuple[str | None, str | None]:
+    """Why a model does not support the data, or None; and what is wrong with its answer, or None."""
+    try:
+        reason = spec.supports(data)
+    except (Exception, SystemExit) as error:
+        return None, f"supports: {told(error)}"
+    if reason is None or (isinstance(reason, str) and reason.strip()):
+        return reason, None
+    return None, f"supports: must return None or the reason in words, not {type(reason).__name__}"
 
 
 def plan(

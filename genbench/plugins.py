@@ -1,14 +1,17 @@
-"""Discovery: entry points loaded one by one; what a plugin does wrong is reported and harms nobody else."""
+"""Discovery: entry points loaded one by one; what a plugin does wrong is reported and harms nobody else.
+
+Plugins of other distributions, and those in files, are first loaded by a process of their own: see
+:mod:`genbench.probing`. Only those that come through it are loaded here.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import importlib.util
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -18,14 +21,21 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import pluggy
 
 from genbench import hookspecs
+from genbench.code_hash import code_sha256 as code_sha256
 from genbench.errors import GenbenchError, SpecError
+from genbench.report.printable import printable
 from genbench.rungs import claims_of
 from genbench.specs import LIKELIHOOD_KINDS, DatasetSpec, EvaluatorSpec, MetricSpec, ModelSpec
+from genbench.undisturbed import undisturbed
 
 if TYPE_CHECKING:
     import click
 
 GROUP = "genbench"
+OWN = "genbench"
+"""The distribution whose plugins are loaded first and are not probed."""
+MAX_PROBLEM = 500
+"""Characters of a plugin's problem that are told."""
 NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
 
 Spec = TypeVar("Spec")
@@ -41,6 +51,7 @@ class Plugin:
         module: what the entry point names.
         problem: why it is not used, or None.
         root: a folder that workers put on ``sys.path`` to import it; empty for installed plugins.
+        notes: what it does that is no fault but harms its users: slow imports, global settings changed, and such.
     """
 
     name: str
@@ -49,6 +60,15 @@ class Plugin:
     module: str
     problem: str | None = None
     root: str = ""
+    notes: tuple[str, ...] = ()
+
+
+Tell = Callable[[str], None]
+"""Told what of a plugin is about to be called, for whoever has to say where it hung."""
+
+
+def _tell_nobody(step: str) -> None:
+    """Where nobody waits for an answer."""
 
 
 @dataclass(frozen=True)
@@ -77,30 +97,49 @@ class Registry:
     def broken(self) -> list[Plugin]:
         return [plugin for plugin in self.plugins if plugin.problem is not None]
 
-    def add(self, plugin: Plugin, load: Callable[[], object]) -> None:
-        """Load and register one plugin. Whatever it does wrong ends in its ``problem``."""
+    def add(self, plugin: Plugin, load: Callable[[], object], tell: Tell = _tell_nobody) -> list[str]:
+        """Load and register one plugin. Whatever it does wrong ends in its ``problem``.
+
+        Returns:
+            What it changed of the process, which has been put back: see :func:`genbench.undisturbed.undisturbed`.
+        """
+        with undisturbed() as changed:
+            self._add(plugin, load, tell)
+        return changed
+
+    def _add(self, plugin: Plugin, load: Callable[[], object], tell: Tell) -> None:
+        tell("import")
         try:
             loaded = load()
         except (Exception, SystemExit) as error:
-            self._report(plugin, f"cannot be imported: {type(error).__name__}: {error}")
+            self.report(plugin, f"cannot be imported: {told(error)}")
             return
         key = f"{plugin.distribution}:{plugin.name}"
+        if self.manager.has_plugin(key):
+            self.report(plugin, "is there twice: another plugin of this name and distribution has been loaded")
+            return
         try:
             self.manager.register(loaded, name=key)
             self.manager.check_pending()
-            found = self._collect(plugin, key)
+            found = self._collect(plugin, key, tell)
         except (Exception, SystemExit) as error:
             if self.manager.has_plugin(key):
                 self.manager.unregister(name=key)
-            self._report(plugin, self._explain(loaded, error))
+            self.report(plugin, self._explain(loaded, error))
             return
         if not any(impl.plugin_name == key for impl in self._implementations()):
             self.manager.unregister(name=key)
-            self._report(plugin, "implements no hook; is a function of it marked with @hookimpl?")
+            self.report(plugin, "implements no hook; is a function of it marked with @hookimpl?")
             return
         for table, name, spec in found:
             getattr(self, table)[name] = Registered(spec, plugin)
         self.plugins.append(plugin)
+
+    def report(self, plugin: Plugin, problem: str) -> None:
+        """Note a plugin that can't be used and why, in a line that any terminal can show."""
+        line = printable(problem)
+        line = line if len(line) <= MAX_PROBLEM else line[:MAX_PROBLEM] + " ..."
+        self.plugins.append(dataclasses.replace(plugin, problem=line))
 
     def find(self, table: str, name: str) -> Any:
         """The :class:`Registered` spec called ``name`` in the table ``models``, ``datasets`` and so on.
@@ -117,19 +156,16 @@ class Registry:
         hooks = (getattr(self.manager.hook, name) for name in _hook_names())
         return (impl for hook in hooks for impl in hook.get_hookimpls())
 
-    def _report(self, plugin: Plugin, problem: str) -> None:
-        self.plugins.append(dataclasses.replace(plugin, problem=" ".join(problem.split())))
-
     def _explain(self, loaded: object, error: BaseException) -> str:
         if not isinstance(error, pluggy.PluginValidationError):
-            return f"{type(error).__name__}: {error}" if not isinstance(error, GenbenchError) else str(error)
+            return str(error) if isinstance(error, GenbenchError) else told(error)
         known = _hook_names()
         for name in dir(loaded):
             if hasattr(getattr(loaded, name, None), "genbench_impl") and name not in known:
                 return str(GenbenchError.unknown("hook", name, known))
         return str(error)
 
-    def _collect(self, plugin: Plugin, key: str) -> list[tuple[str, str, Any]]:
+    def _collect(self, plugin: Plugin, key: str, tell: Tell) -> list[tuple[str, str, Any]]:
         """What the plugin registers, checked: (table, name, spec)."""
         found: list[tuple[str, str, Any]] = []
         for table, check in CHECKS.items():
@@ -137,6 +173,7 @@ class Registry:
             for impl in hook.get_hookimpls():
                 if impl.plugin_name != key:
                     continue
+                tell(f"register_{table}()")
                 for item in impl.function() or ():
                     name, spec = check(item)
                     taken = getattr(self, table).get(name)
@@ -149,6 +186,15 @@ class Registry:
                         raise SpecError(f"registers the {table.removesuffix('s')} {name!r} twice")
                     found.append((table, name, spec))
         return found
+
+
+def told(error: BaseException) -> str:
+    """An error's type and message in a line of bounded length; a plugin's own error may fail even to give these."""
+    try:
+        message = str(error)[:MAX_PROBLEM]
+    except Exception:
+        message = "its message cannot be read"
+    return printable(f"{type(error).__name__}: {message}" if message else type(error).__name__)
 
 
 def _hook_names() -> list[str]:
@@ -241,6 +287,9 @@ CHECKS: dict[str, Callable[[Any], tuple[str, Any]]] = {
 def discover(found: Iterable[EntryPoint] | None = None) -> Registry:
     """The registry of all installed plugins; first-party ones first, so that nobody takes their names.
 
+    Plugins of other distributions are probed before, side by side, unless it is known how that ends: one that hangs, or
+    ends its process, is reported like one that raises.
+
     Args:
         found: entry points to load instead of the installed ones of the group ``genbench``.
     """
@@ -248,19 +297,17 @@ def discover(found: Iterable[EntryPoint] | None = None) -> Registry:
     manager.add_hookspecs(hookspecs)
     registry = Registry(manager)
     chosen = entry_points(group=GROUP) if found is None else found
-
-    def order(point: EntryPoint) -> tuple[bool, str, str]:
-        distribution = point.dist.name if point.dist else ""
-        return distribution != "genbench", distribution, point.name
-
-    for point in sorted(chosen, key=order):
-        distribution, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "unknown")
-        registry.add(Plugin(point.name, distribution, version, point.value), point.load)
+    plugins = sorted(((_plugin_of(point), point) for point in chosen), key=lambda pair: _order(pair[0]))
+    for plugin, point in plugins:
+        if plugin.distribution == OWN:
+            registry.add(plugin, point.load)
+    others = [(plugin, point) for plugin, point in plugins if plugin.distribution != OWN]
+    _add_probed(registry, [(plugin, "", point.load) for plugin, point in others])
     return registry
 
 
 def add_file(registry: Registry, path: Path) -> Plugin:
-    """Register the plugin in a single Python file, which need not be installed.
+    """Register the plugin in a single Python file, which need not be installed. It is probed like an installed one.
 
     Raises:
         GenbenchError: if there is no such file, or the plugin in it does not work.
@@ -268,14 +315,19 @@ def add_file(registry: Registry, path: Path) -> Plugin:
     if not path.is_file():
         raise GenbenchError(f"{path}: no such file")
     plugin = Plugin(path.stem, str(path), "unpackaged", path.stem, root=str(path.resolve().parent))
-    registry.add(plugin, lambda: _load_file(path))
+    _add_probed(registry, [(plugin, str(path.resolve()), lambda: load_file(path))])
     added = registry.plugins[-1]
     if added.problem is not None:
         raise GenbenchError(f"{path}: {added.problem}")
-    return plugin
+    return added
 
 
-def _load_file(path: Path) -> ModuleType:
+def load_file(path: Path) -> ModuleType:
+    """Import a Python file as a module of its name.
+
+    Raises:
+        GenbenchError: if it is no Python file.
+    """
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise GenbenchError(f"{path}: not a Python file")
@@ -285,35 +337,24 @@ def _load_file(path: Path) -> ModuleType:
     return module
 
 
-def code_sha256(spec: ModelSpec, plugin: Plugin) -> str:
-    """SHA-256 of every file of the packages that a model is made of: the plugin's, factory's, config's, ``spec.code``.
+def _add_probed(registry: Registry, plugins: Sequence[tuple[Plugin, str, Callable[[], object]]]) -> None:
+    """Register plugins, each with its file or ``""`` and how it is loaded, as far as they come through the probe."""
+    if not plugins:
+        return
+    from genbench.verdicts import verdicts_on  # imported only where there is something to probe
 
-    Raises:
-        GenbenchError: if one of them can't be found.
-    """
-    factory = spec.factory if isinstance(spec.factory, str) else spec.factory.__module__
-    packages = {plugin.module, factory, spec.config.__module__, *spec.code}
-    digest = hashlib.sha256()
-    for package in sorted({re.split(r"[.:]", name)[0] for name in packages}):
-        for path, label in _files_of(package, plugin.root):
-            digest.update(f"{label}\0{path.stat().st_size}\0".encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
+    verdicts = verdicts_on([(plugin, file) for plugin, file, _ in plugins])
+    for (plugin, _, load), verdict in zip(plugins, verdicts, strict=True):
+        if verdict.problem is not None:
+            registry.report(plugin, verdict.problem)
+        else:
+            registry.add(dataclasses.replace(plugin, notes=verdict.notes), load)
 
 
-def _files_of(package: str, root: str) -> list[tuple[Path, str]]:
-    if root and (Path(root) / f"{package}.py").is_file():
-        return [(Path(root) / f"{package}.py", package)]
-    spec = importlib.util.find_spec(package)
-    if spec is None:
-        raise GenbenchError(f"the package {package!r}, named by a model's declaration, is not installed")
-    if not spec.submodule_search_locations:
-        return [(Path(str(spec.origin)), package)]
-    files: list[tuple[Path, str]] = []
-    for folder in map(Path, spec.submodule_search_locations):
-        files += [
-            (path, f"{package}/{path.relative_to(folder).as_posix()}")
-            for path in folder.rglob("*")
-            if path.is_file() and "__pycache__" not in path.parts
-        ]
-    return sorted(files, key=lambda entry: entry[1])
+def _plugin_of(point: EntryPoint) -> Plugin:
+    distribution, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "unknown")
+    return Plugin(point.name, distribution, version, point.value)
+
+
+def _order(plugin: Plugin) -> tuple[bool, str, str]:
+    return plugin.distribution != OWN, plugin.distribution, plugin.name

@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import json
 import math
+import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from genbench.benchmark import STRICT
 from genbench.errors import GenbenchError
+from genbench.migrations import forward
 from genbench.specs import Direction
 
 if TYPE_CHECKING:
@@ -56,6 +58,17 @@ VOLATILE = (
 )
 """Fields that two identical runs may differ in: times, memory and where they ran."""
 
+
+UNFINISHED: tuple[Status, ...] = ("cancelled", "lost", "harness_error")
+"""How runs end for reasons that are not the model's: the next call goes on with them."""
+
+MAX_RECORD_BYTES = 4 << 20
+MAX_DEPTH = 64
+"""Of a record's JSON: lists and objects inside one another."""
+MAX_DIGITS = 64
+"""Characters of a number, of which Python writes 24 at most for a float."""
+STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 MAX_REASON = 500
 
@@ -269,26 +282,64 @@ class Record:
 
 
 def parse(text: str | bytes) -> Record:
-    """The record in the text of a ``record.json``.
+    """The record in the text of a ``record.json``, brought forward from an older schema if need be.
+
+    The text may come from anyone: its size, depth and digits are looked at before anything is built from it.
 
     Raises:
-        RecordError: saying what is wrong, for text that is no JSON, of a newer schema, or not a record.
+        RecordError: saying what is wrong, for text that is too large, no JSON, of a newer schema, or not a record.
     """
     from pydantic import ValidationError
 
-    try:
-        raw = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
-    except (ValueError, RecursionError) as error:
-        raise RecordError(f"not JSON: {error}") from None
+    raw = strict_json(text)
     schema = raw.get("schema") if isinstance(raw, dict) else None
-    if schema != SCHEMA:
-        raise RecordError(f"schema {schema!r}, where this genbench reads schema {SCHEMA}")
+    if not isinstance(raw, dict) or not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
+        raise RecordError(f"not a record: its schema is {str(schema)[:20]}, where genbench reads 1 to {SCHEMA}")
+    if schema > SCHEMA:
+        raise RecordError(
+            f"its schema is {schema}: was written by a newer genbench; upgrade (this reads up to {SCHEMA})"
+        )
     try:
-        return _adapter().validate_json(text)
+        # Written anew, so that what is validated is what was looked at, and not another reading of the same text.
+        return _adapter().validate_json(json.dumps(forward(raw, schema, SCHEMA)))
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise RecordError(f"{place}: {first['msg']}" if place else first["msg"]) from None
+        raise RecordError(clean(f"{place}: {first['msg']}" if place else first["msg"])) from None
+
+
+def strict_json(text: str | bytes) -> Any:
+    """The document in a JSON text from anyone: no NaN, no infinity, at most ``MAX_DEPTH`` deep.
+
+    Raises:
+        RecordError: if it is larger than ``MAX_RECORD_BYTES``, no JSON in UTF-8, deeper, or holds a number of more than
+            ``MAX_DIGITS`` characters.
+    """
+    content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    if len(content) > MAX_RECORD_BYTES:
+        raise RecordError(f"larger than {MAX_RECORD_BYTES} bytes, which no record is")
+    _check_depth(content)
+    try:
+        return json.loads(
+            content.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite, parse_int=_short
+        )
+    except (ValueError, RecursionError) as error:
+        raise RecordError(clean(f"not JSON: {error}")) from None
+
+
+def _check_depth(content: bytes) -> None:
+    """Refuse deep JSON before a parser recurses into it. Each pass takes away the innermost brackets."""
+    brackets = STRING.sub(b"", content).translate(None, delete=NO_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        fewer = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        if len(fewer) == len(brackets):
+            break
+        brackets = fewer
+    if not brackets:
+        return
+    if b"[]" in brackets or b"{}" in brackets:
+        raise RecordError(f"nested more than {MAX_DEPTH} deep, which no record is")
+    raise RecordError("not JSON: its brackets do not match, as where a file was cut short")
 
 
 def json_schema() -> dict[str, Any]:
@@ -329,6 +380,15 @@ def _refuse_constant(name: str) -> float:
 
 def _finite(text: str) -> float:
     """JSON has no infinity, but numbers as large as you like."""
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"{text[:20]}... is a number of {len(text)} characters; {MAX_DIGITS} are the most")
     if not math.isfinite(value := float(text)):
         raise ValueError(f"{text[:20]} is larger than any float")
     return value
+
+
+def _short(text: str) -> int:
+    """Reading a whole number takes the square of its digits."""
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"{text[:20]}... is a number of {len(text)} digits; {MAX_DIGITS} are the most")
+    return int(text)

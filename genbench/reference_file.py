@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genbench.errors import DataError
+from genbench.errors import MOST_NAMED, DataError
 from genbench.files import write_whole
+from genbench.tensor_file import Layout, read_layout, refuse_constant, unique
 
 Float64 = NDArray[np.float64]
 
@@ -32,6 +33,10 @@ KEY = "genbench reference"
 
 MAX_BYTES = 4 << 30
 """Of a file that is read: 100,000 examples with 4,096 features, and some."""
+
+
+MAX_NAME = 256
+"""Characters of each name in a :class:`Source`."""
 
 
 @dataclass(frozen=True)
@@ -147,18 +152,15 @@ def write_reference(path: Path, reference: Reference) -> None:
     write_whole(path, save(content, metadata))
 
 
-def _open(path: Path) -> Any:
-    from safetensors import SafetensorError, safe_open
-
+def _layout(path: Path) -> Layout:
+    """What the file says that it holds, from its header alone."""
     try:
         if not path.is_file():
             raise DataError(f"{path}: {'is no file' if path.exists() else 'no such file'}")
-        if path.stat().st_size > MAX_BYTES:
-            raise DataError(f"{path}: is larger than {MAX_BYTES >> 30} GiB, which no reference statistics are")
-        return safe_open(path, "np")
+        return read_layout(path, MAX_BYTES)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except SafetensorError as error:
+    except ValueError as error:
         raise DataError(f"{path}: is no safetensors file, or was cut short: {error}") from None
 
 
@@ -168,12 +170,11 @@ def read_metadata(path: Path) -> dict[str, Any]:
     Raises:
         DataError: if it is no file of reference statistics.
     """
-    with _open(path) as file:
-        metadata: dict[str, str] = file.metadata() or {}
+    metadata = _layout(path).metadata
     if KEY not in metadata:
         raise DataError(f"{path}: is a safetensors file, but not one of reference statistics (no {KEY!r})")
     try:
-        about = json.loads(metadata[KEY])
+        about = json.loads(metadata[KEY], object_pairs_hook=unique, parse_constant=refuse_constant)
     except (ValueError, RecursionError):
         about = None
     if not isinstance(about, dict):
@@ -186,6 +187,8 @@ def _source(path: Path, metadata: dict[str, Any]) -> Source:
     kinds = {entry.name: int if entry.name in ("preprocessing", "format") else str for entry in fields(Source)}
     if not isinstance(raw, dict) or {name: type(value) for name, value in raw.items()} != kinds:
         raise DataError(f"{path}: does not say in the expected form what it was made of")
+    if any(len(value) > MAX_NAME for value in raw.values() if isinstance(value, str)):
+        raise DataError(f"{path}: names of more than {MAX_NAME} characters say what it was made of")
     source = Source(**raw)
     if source.format != FORMAT:
         raise DataError(f"{path}: has format {source.format}, and this genbench reads format {FORMAT}; export it anew")
@@ -193,16 +196,15 @@ def _source(path: Path, metadata: dict[str, Any]) -> Source:
 
 
 def _arrays(path: Path) -> Arrays:
-    from safetensors import SafetensorError
+    from safetensors import SafetensorError, safe_open
 
-    with _open(path) as file:
-        found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        layout = {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in found.items()}
-        _check_layout(path, layout)
-        try:
+    layout = _layout(path).tensors
+    _check_layout(path, layout)
+    try:
+        with safe_open(path, "np") as file:
             arrays = Arrays(**{name: file.get_tensor(name) for name in layout})
-        except (SafetensorError, ValueError, MemoryError) as error:
-            raise DataError(f"{path}: its arrays cannot be read: {error}") from None
+    except (SafetensorError, OSError, ValueError, MemoryError) as error:
+        raise DataError(f"{path}: its arrays cannot be read: {error}") from None
     for name, array in vars(arrays).items():
         if not np.isfinite(array).all():
             raise DataError(f"{path}: {name} has values that are not finite")
@@ -228,5 +230,6 @@ def _check_layout(path: Path, layout: dict[str, tuple[str, tuple[int, ...]]]) ->
     }
     if layout != promised:
         wrong = sorted(name for name in {*layout, *promised} if layout.get(name) != promised.get(name))
-        found = ", ".join(f"{name} {layout.get(name, 'missing')}" for name in wrong)
+        shown = {name: name if name in promised else ascii(name[:80]) for name in wrong[:MOST_NAMED]}
+        found = ", ".join(f"{text} {layout.get(name, 'missing')}" for name, text in shown.items())
         raise DataError(f"{path}: its arrays are not those of reference statistics: {found}")

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 Value = bool | int | float | str
 
-MODEL = re.compile(r"^([^\[\]=,\s]+)(?:\[([^\[\]]*)\])?$")
-INTEGER = re.compile(r"^[+-]?\d+$")
-NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
+MODEL = re.compile(r"([^\[\]=,\s]+)(?:\[([^\[\]]*)\])?")
+INTEGER = re.compile(r"[+-]?[0-9]+")
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 MAX_DIGITS = 300
 """Of a whole number: as many as a float can hold."""
+MAX_TEXT = 4096
+"""Characters of a model with its options, or of an item of ``--budget``."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,8 @@ def parse_budget(items: Iterable[str]) -> dict[str, int | float | str | None]:
     changes: dict[str, int | float | str | None] = {}
     for item in items:
         key, equals, raw = item.partition("=")
+        if len(item) > MAX_TEXT or not item.isprintable():
+            raise BenchmarkError(f"--budget {item[:40]!r}: must be KEY=VALUE in printable characters")
         if not equals or not raw:
             raise BenchmarkError(f"--budget {item}: must be KEY=VALUE, such as images=2000")
         if key not in known:
@@ -150,15 +154,17 @@ def literal(raw: str) -> Value:
     """
     if raw in ("true", "false"):
         return raw == "true"
-    if INTEGER.match(raw):
+    if INTEGER.fullmatch(raw):
         if len(raw) > MAX_DIGITS:
             raise SpecError(f"{raw[:12]}...: a number of {len(raw)} digits; {MAX_DIGITS} are the most")
         return int(raw)
-    return float(raw) if NUMBER.match(raw) else raw
+    return float(raw) if NUMBER.fullmatch(raw) else raw
 
 
 def _split_model(text: str) -> tuple[str, dict[str, str]]:
-    match = MODEL.match(text)
+    if len(text) > MAX_TEXT:
+        raise SpecError(f"{text[:40]!r} ...: a model with its options has {MAX_TEXT} characters at most")
+    match = MODEL.fullmatch(text)
     if match is None:
         raise SpecError(f"{text!r}: a model is written name or name[option=value,...], such as dcgan[width=128]")
     name, inside = match.groups()

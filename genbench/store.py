@@ -1,34 +1,45 @@
-"""The one module that writes and reads ``results/``.
+"""The one module that knows what ``results/`` looks like: it reads records, and it claims and commits runs.
 
-A run is prepared in a working folder under ``.work/`` and appears under its name by one rename of that folder,
-its record and artifacts flushed to disk before. No reader ever sees half of a run.
+A run is prepared under ``.work/`` and appears under its name by one rename of a folder that holds its record and its
+artifacts, all flushed to disk before. No reader ever sees half of a run.
 
     results/<benchmark>/<model>/seed-<k>/record.json      and the artifacts beside it
-    results/.work/<benchmark>--<model>--seed-<k>/          a run in progress, with its claim in a .lock beside
+    results/.work/                                         runs in progress (see genbench.claims)
     results/.superseded/...                                runs whose code or benchmark has changed
     results/.quarantine/...                                what could not be trusted
+
+All writing goes through :mod:`genbench.disk`.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import re
-import shutil
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from genbench.claims import LEFTOVER, Claim, FencedOff, Ledger, Work, as_store_error, read_ledger
+from genbench.commits import RECORD, build, complete, move_away, put, read_record
+from genbench.disk import Disk, is_folder, is_there, sha256_of
 from genbench.errors import GenbenchError, StoreError
-from genbench.record import Record, RecordError, parse
+from genbench.record import MAX_RECORD_BYTES, UNFINISHED, Record, RecordError, clean
 
-FOLDER = re.compile(r"^[a-z0-9][a-z0-9._+=,-]{0,127}$")
-SEED_FOLDER = re.compile(r"^seed-(\d{1,10})$")
-MAX_RECORD_BYTES = 4 << 20
-RECORD = "record.json"
+__all__ = [
+    "MAX_RECORD_BYTES", "RECORD", "Claim", "FencedOff", "Loaded", "RunKey", "Store", "Unreadable", "as_store_error",
+    "model_folder", "read_record", "sha256_of",
+]  # fmt: skip
+
+FOLDER = re.compile(r"^[a-z0-9][a-z0-9._+=,-]{0,127}\Z")
+SEED_FOLDER = re.compile(r"^seed-[0-9]{1,10}\Z")
+PROBE_BYTES = 1 << 20
+"""Written to find out whether results can be: a disk that lacks even these is full."""
+PROBE_AGE = 3600
+"""Seconds after which a probe was left by a process that died."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +89,12 @@ class Store:
 
     Args:
         root: made when the first run is prepared.
+        disk: what it writes through; tests give one that fails.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, disk: Disk | None = None) -> None:
         self.root = root
+        self._disk = disk or Disk()
 
     def check_writable(self) -> None:
         """Prove, before anything is trained, that results can be written.
@@ -89,11 +102,12 @@ class Store:
         Raises:
             StoreError: naming the folder and the system's reason.
         """
-        probe = self.root / f".probe-{uuid.uuid4().hex}"
+        work = self.root / ".work"
+        probe = work / f"probe-{secrets.token_hex(8)}"
         with as_store_error(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
-            _write(probe, b"genbench")
-            probe.unlink()
+            self._disk.make_folders(work, below=self.root)
+            self._disk.write_new(probe, bytes(PROBE_BYTES))
+            self._disk.remove_file(probe)
 
     def read(self, key: RunKey) -> Record | None:
         """The record of a run, or None where there is none.
@@ -104,8 +118,8 @@ class Store:
         """
         path = self.root / key.path / RECORD
         try:
-            return read_record(path)
-        except (FileNotFoundError, NotADirectoryError):
+            return self._read(path)
+        except FileNotFoundError:
             return None
         except OSError as error:
             raise StoreError(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -115,13 +129,13 @@ class Store:
         loaded = Loaded([], [])
         for path in self._record_paths(benchmark):
             try:
-                record = read_record(path)
-                self._check_place(path, record)
-                loaded.records.append(record)
+                loaded.records.append(self._read(path))
             except (RecordError, OSError) as error:
                 loaded.unreadable.append(Unreadable(path, str(error)))
         for path in self._stray_paths(benchmark):
             loaded.unreadable.append(Unreadable(path, "its folder is not named seed-<number>, as that of a run is"))
+        for path in self._links(benchmark):
+            loaded.unreadable.append(Unreadable(path, "is a link; links in a results folder are not followed"))
         return loaded
 
     def find_all(self, text: str) -> list[Path]:
@@ -151,150 +165,226 @@ class Store:
             return Path(run)
         raise GenbenchError.unknown(f"run (in {self.root})", run, known)
 
-    def work_folder(self, key: RunKey) -> Path:
-        """A new, empty working folder for the run; what an interrupted attempt left is removed."""
-        folder = self.root / ".work" / "--".join(key.path.parts)
-        with as_store_error(folder):
-            if folder.exists():
-                shutil.rmtree(folder)
-            folder.mkdir(parents=True)
-        return folder
-
     @contextmanager
-    def claim(self, key: RunKey) -> Iterator[bool]:
-        """Hold the run against other harnesses on this folder; yields False where another one holds it."""
-        from filelock import FileLock, Timeout
+    def claim(self, key: RunKey, identity: str) -> Iterator[Claim | None]:
+        """Hold a run against all other harnesses on this folder, with a folder to work in.
 
-        lock_path = self.root / ".work" / ("--".join(key.path.parts) + ".lock")
-        with as_store_error(lock_path):
-            lock_path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(lock_path)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            lock_path.unlink(missing_ok=True)
-            lock.release()
+        A commit that was cut short is finished first (``Claim.finished``), an interrupted attempt's folder adopted. A
+        claim that ends without a commit leaves the run as it was found; one that ends by an exception leaves its
+        folder, to be adopted.
 
-    def commit(self, work: Path, key: RunKey, record: Record) -> Path:
-        """Make a finished run visible: record last, then the whole folder by one rename. Write-once.
+        Args:
+            identity: of the run, one line of text; what another identity has left is removed.
+
+        Yields:
+            The claim; None where another harness holds the run.
 
         Raises:
-            StoreError: if the disk refuses, or another record already stands there.
+            StoreError: if the results folder refuses.
         """
-        final = self.root / key.path
-        with as_store_error(final):
-            for path in sorted(work.iterdir()):
-                _sync(path)
-            _write(work / RECORD, record.to_json().encode())
-            _sync(work)
-            final.parent.mkdir(parents=True, exist_ok=True)
-            os.rename(work, final)
-            _sync(final.parent)
-        return final
+        work = self._work(key)
+        with as_store_error(work.final):
+            self._disk.make_folders(work.folder, below=work.root)
+            _refuse_links(work)
+        with self._held(work) as lock:
+            if lock is None:
+                yield None
+                return
+            with as_store_error(work.final):
+                claim = Claim(work, identity, lock, self._finish(work, identity))
+                claim.take(self._committed(key))
+            yield claim
+            claim.give_up()
+
+    def commit(
+        self, claim: Claim, record: Record, files: Sequence[str] = (), park: bool = False, replace: bool = False
+    ) -> Path:
+        """Put a record in its place, with files of the attempt's folder beside it. When this returns, it is there.
+
+        Args:
+            files: names of regular files in the attempt's folder: those in ``record.artifacts``, with their hashes, as
+                :meth:`Claim.artifacts` gives them.
+            park: leave the attempt's folder for the next call to go on from; else it is removed.
+            replace: whether a record may stand in the place; it is moved to ``.superseded``, or to ``.quarantine`` if
+                it can't be trusted.
+
+        Returns:
+            The run's folder.
+
+        Raises:
+            StoreError: FencedOff if a newer attempt has taken over; if a record already stands there; if a file is
+                not that of the record; if the disk refuses.
+        """
+        work = claim.work
+        with as_store_error(work.final):
+            claim.check_current()
+            if not replace and is_there(work.final / RECORD):
+                raise StoreError(f"{work.final}: another record already stands there; results are written once")
+            publish = build(work, claim, record, files, copy=park)
+            claim.check_current()
+            put(work, publish)
+        claim.settle(park)
+        return work.final
+
+    def sweep(self) -> None:
+        """Remove what dead harnesses have left of runs that are over; what is held or can be gone on with stays.
+
+        Raises:
+            StoreError: if the results folder refuses.
+        """
+        folder = self.root / ".work"
+        with as_store_error(folder):
+            if not is_folder(folder):
+                return
+            names = [path.name for path in sorted(folder.iterdir())]
+            for name in names:
+                if name.startswith("probe-") and time.time() - _modified(folder / name) > PROBE_AGE:
+                    self._disk.remove_file(folder / name)
+            for run in sorted({match["run"] for name in names if (match := LEFTOVER.match(name))}):
+                self._sweep_run(Work(self.root, (), self._disk, name=run))
 
     def supersede(self, key: RunKey) -> Path:
         """Move a stale run away, so that it can be run again; returns where it went."""
-        return self._move_away(self.root / key.path, ".superseded")
+        return self._move_away(key, ".superseded")
 
     def quarantine(self, key: RunKey) -> Path:
         """Move away what could not be trusted, so that the run can be done again; returns where it went."""
-        return self._move_away(self.root / key.path, ".quarantine")
+        return self._move_away(key, ".quarantine")
 
-    def _move_away(self, folder: Path, heap: str) -> Path:
-        relative = folder.relative_to(self.root)
-        target = self.root / heap / relative.parent / f"{relative.name}.{uuid.uuid4().hex[:8]}"
-        with as_store_error(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            os.rename(folder, target)
-        return target
+    def _move_away(self, key: RunKey, heap: str) -> Path:
+        work = self._work(key)
+        with as_store_error(work.final):
+            return move_away(work, heap)
+
+    def _work(self, key: RunKey) -> Work:
+        return Work(self.root.resolve(), key.path.parts, self._disk)
+
+    @contextmanager
+    def _held(self, work: Work) -> Iterator[int | None]:
+        """The run's lock, whose errors are the store's while those of the body are its own."""
+        with ExitStack() as stack:
+            with as_store_error(work.lock):
+                lock = stack.enter_context(work.held())
+            yield lock
+
+    def _finish(self, work: Work, identity: str) -> Record | None:
+        """Finish the commit that a dead harness had all but done; remove what others have begun."""
+        finished = None
+        for trash in work.found("trash"):
+            work.discard(trash)
+        for publish in work.found("publish"):
+            record = complete(work, publish, identity)
+            if record is not None and place_of(record) == work.parts[1:]:
+                put(work, publish)
+                finished = record
+            else:
+                work.discard(publish)
+        return finished
+
+    def _committed(self, key: RunKey) -> Record | None:
+        """The record in place, where there is one that can be trusted."""
+        try:
+            return self.read(key)
+        except RecordError:
+            return None
+
+    def _sweep_run(self, work: Work) -> None:
+        with work.held() as lock:
+            if lock is None:
+                return
+            for trash in work.found("trash"):
+                work.discard(trash)
+            for folder in work.found("attempt"):
+                ledger = read_ledger(folder)
+                if ledger is None or _is_over(self.root, ledger):
+                    work.discard(folder)
+
+    def _read(self, path: Path) -> Record:
+        """The record at a place that is that of its run: copied elsewhere it would count twice."""
+        record = read_record(path, below=self.root)
+        place = path.parent.relative_to(self.root)
+        if place.parts[1:] != place_of(record):
+            raise RecordError(f"stands in {place} but is the record of {clean(record.run)}")
+        return record
 
     def _record_paths(self, benchmark: str | None) -> Iterator[Path]:
         """Paths of records, links and odd names passed over."""
-        for bench in _folders(self.root):
-            if benchmark is not None and bench.name != benchmark:
-                continue
-            for model in _folders(bench):
-                seeds = [folder for folder in _folders(model) if SEED_FOLDER.match(folder.name)]
-                for folder in sorted(seeds, key=lambda entry: int(entry.name.removeprefix("seed-"))):
-                    if (folder / RECORD).is_file() and not (folder / RECORD).is_symlink():
-                        yield folder / RECORD
+        for model in self._models(benchmark):
+            seeds = [folder for folder in _folders(model) if SEED_FOLDER.match(folder.name)]
+            for folder in sorted(seeds, key=lambda entry: int(entry.name.removeprefix("seed-"))):
+                if is_there(folder / RECORD):
+                    yield folder / RECORD
 
     def _stray_paths(self, benchmark: str | None) -> Iterator[Path]:
         """Paths of records in folders of models that are not named as those of runs are."""
+        for model in self._models(benchmark):
+            for folder in _folders(model):
+                if not SEED_FOLDER.match(folder.name) and is_there(folder / RECORD):
+                    yield folder / RECORD
+
+    def _models(self, benchmark: str | None) -> Iterator[Path]:
+        """The folders of models, of one benchmark's if it is named."""
         for bench in _folders(self.root):
-            for model in _folders(bench) if benchmark in (None, bench.name) else []:
-                for folder in _folders(model):
-                    if not SEED_FOLDER.match(folder.name) and (folder / RECORD).is_file():
-                        yield folder / RECORD
+            if benchmark in (None, bench.name):
+                yield from _folders(bench)
 
-    def _check_place(self, path: Path, record: Record) -> None:
-        """A record copied to another place would count twice."""
-        place = path.parent.relative_to(self.root)
-        if place.parts[1:] != (model_folder(record.model.name), f"seed-{record.seed}"):
-            raise RecordError(f"stands in {place} but is the record of {record.run}")
-
-
-def read_record(path: Path) -> Record:
-    """The record in a file.
-
-    Raises:
-        RecordError: if it is too large or no record.
-        OSError: if it can't be read; FileNotFoundError where there is none.
-    """
-    if path.stat().st_size > MAX_RECORD_BYTES:
-        raise RecordError(f"larger than {MAX_RECORD_BYTES} bytes, which no record is")
-    return parse(path.read_bytes())
+    def _links(self, benchmark: str | None) -> Iterator[Path]:
+        """Links where a folder of a benchmark, model or run would stand."""
+        for link in _links_in(self.root):
+            if benchmark in (None, link.name):
+                yield link
+        for bench in _folders(self.root):
+            if benchmark in (None, bench.name):
+                yield from _links_in(bench)
+        for model in self._models(benchmark):
+            yield from _links_in(model)
 
 
-def sha256_of(path: Path) -> str:
-    """``sha256:<hex>`` of a file's content."""
-    with path.open("rb") as stream:
-        return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
+def place_of(record: Record) -> tuple[str, str]:
+    """The folders of a record's run, below that of its benchmark."""
+    return model_folder(record.model.name), f"seed-{record.seed}"
 
 
 def _folders(folder: Path) -> list[Path]:
+    """The folders in a folder that may be those of a benchmark, model or run: no link, no odd name."""
+    return [entry for entry in _named(folder) if is_folder(entry)]
+
+
+def _links_in(folder: Path) -> list[Path]:
+    return [entry for entry in _named(folder) if entry.is_symlink()]
+
+
+def _named(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted(
-        entry
-        for entry in folder.iterdir()
-        if FOLDER.match(entry.name) and ".." not in entry.name and entry.is_dir() and not entry.is_symlink()
-    )
+    return sorted(entry for entry in folder.iterdir() if FOLDER.match(entry.name) and ".." not in entry.name)
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Write a new file durably: temporary name, flush, rename."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    with temporary.open("xb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
+def _refuse_links(work: Work) -> None:
+    """Nothing is written through a link in the results folder, which may lead anywhere.
+
+    Raises:
+        NotADirectoryError: naming what stands there.
+    """
+    for folder in (work.final.parent, work.final.parent.parent):
+        if is_there(folder) and not is_folder(folder):
+            raise NotADirectoryError(errno.ENOTDIR, f"{folder} is a link or a file, where a folder must be")
 
 
-def _sync(path: Path) -> None:
-    """Flush a file or a folder to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+def _is_over(root: Path, ledger: Ledger) -> bool:
+    """Whether the attempt under way in a ledger has ended in a record that is not gone on with."""
+    if len(ledger.run) != 3 or not all(FOLDER.match(part) and ".." not in part for part in ledger.run):
+        return True  # no run of this results folder will ever adopt it
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        record = read_record(root.joinpath(*ledger.run, RECORD), below=root)
+    except (RecordError, FileNotFoundError):
+        return False
+    return record.status not in UNFINISHED and ledger.token in [attempt.token for attempt in record.attempts]
 
 
-@contextmanager
-def as_store_error(place: Path) -> Iterator[None]:
-    """Turn the system's refusals at a place into a :class:`StoreError` that says what to do."""
+def _modified(path: Path) -> float:
+    """When a file was last written, in seconds of the wall clock; now, if it is gone."""
     try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            raise StoreError(f"{place}: another record already stands there; results are written once") from error
-        raise StoreError(
-            f"{place}: cannot be written: {error.strerror or error}. Choose another folder with "
-            f"--results, or mend its permissions or free space"
-        ) from error
+        return path.lstat().st_mtime
+    except FileNotFoundError:
+        return time.time()

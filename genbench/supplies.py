@@ -9,10 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genbench.errors import DataError
+from genbench.foreign_files import open_regular
 
 if TYPE_CHECKING:
     from genbench.benchmark import Benchmark
     from genbench.specs import EvaluatorSpec
+
+
+MAX_WEIGHTS_BYTES = 64 << 30
+"""Of a file whose hash is taken."""
 
 
 def supplied(benchmark: Benchmark, weights: Iterable[Path] = (), references: Iterable[Path] = ()) -> Benchmark:
@@ -46,7 +51,7 @@ def change_evaluators(benchmark: Benchmark, change: Callable[[EvaluatorSpec], Ev
 
 def _with_weights(benchmark: Benchmark, path: Path) -> Benchmark:
     try:
-        with path.open("rb") as stream:
+        with open_regular(path, MAX_WEIGHTS_BYTES) as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"--weights {path}: cannot be read: {error.strerror}") from None

@@ -211,7 +211,7 @@ def _made(model: str | ModelSpec, benchmark: str) -> Subject | str | GenbenchErr
 def _make(model: str | ModelSpec, benchmark: str) -> Subject | str:
     from genbench.engine.checks.subject import Subject
     from genbench.executors.prepare import make_context
-    from genbench.executors.run import make_job
+    from genbench.executors.context import make_job
     from genbench.matrix import PlannedRun, choose
     from genbench.plugins import discover
     from genbench.selection import load_benchmark
@@ -226,7 +226,7 @@ def _make(model: str | ModelSpec, benchmark: str) -> Subject | str:
     folder = tempfile.TemporaryDirectory(prefix="genbench-")
     # The one thing that a context asks of a launcher is to bring the data into the cache.
     context = make_context(registry, chosen, Store(Path(folder.name)), cast("Launcher", _ThisProcess()))
-    job = make_job(PlannedRun(RunKey(chosen.folder, selected.name, 0), entry, "new", None), context)
+    job = make_job(PlannedRun(RunKey(chosen.folder, selected.name, 0), entry, "new", None), context, Path(folder.name))
     job.write()
     subject = Subject(job)
     subject.folder = folder  # goes with the subject

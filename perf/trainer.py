@@ -30,7 +30,7 @@ from genbench.engine.contract import build, prepare_torch
 from genbench.engine.flops import FlopCounter, FlopMeter
 from genbench.engine.train import train
 from genbench.executors.audits import Audits
-from genbench.executors.run import Context, make_job
+from genbench.executors.context import Context, make_job
 from genbench.job import Job
 from genbench.matrix import PlannedRun, choose, metrics_of
 from genbench.model import Batch
@@ -50,7 +50,7 @@ def job_of(model: str, steps: int, folder: Path) -> Job:
     context = Context(
         benchmark, *metrics_of(registry, benchmark), Store(folder), str(materialised), "", Audits(folder / "audits")
     )
-    return make_job(PlannedRun(RunKey("perf", model, 0), entry, "new", None), context)
+    return make_job(PlannedRun(RunKey("perf", model, 0), entry, "new", None), context, folder)
 
 
 def bare(job: Job, steps: int) -> float:

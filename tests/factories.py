@@ -15,7 +15,7 @@ from genbench.benchmark import Benchmark, validate
 from genbench.plugins import Plugin, Registry
 from genbench.record import Attempt, Audit, AuditFinding, BenchmarkId, Milestone, ModelId, Record, Score
 from genbench.specs import DatasetSpec, DataSpec, EvaluatorSpec, MetricSpec, ModelSpec
-from genbench.store import RunKey, Store, sha256_of
+from genbench.store import RunKey, Store
 
 DATA = DataSpec(shape=(1, 8, 8), levels=17, classes=10)
 DATASET = DatasetSpec(
@@ -206,12 +206,12 @@ def png(width: int = 2, height: int = 2, shade: int = 128) -> bytes:
 
 def commit(store: Store, of: Record, folder: str | None = None, samples: bytes | None = None) -> Path:
     """Put a record into a results folder the way a run does; ``samples`` become its ``samples.png``."""
-    key = RunKey(folder or of.benchmark.name, of.model.name, of.seed)
-    work = store.work_folder(key)
-    if samples is not None:
-        (work / "samples.png").write_bytes(samples)
-        of = replace(of, artifacts={**of.artifacts, "samples.png": sha256_of(work / "samples.png")})
-    return store.commit(work, key, of)
+    with store.claim(RunKey(folder or of.benchmark.name, of.model.name, of.seed), "identity") as claim:
+        assert claim is not None
+        if samples is not None:
+            (claim.folder / "samples.png").write_bytes(samples)
+            of = replace(of, artifacts={**of.artifacts, **claim.artifacts(["samples.png"])})
+        return store.commit(claim, of, list(of.artifacts))
 
 
 class ToyPlugin:

@@ -5,7 +5,7 @@ from pathlib import Path
 from genbench import ModelSpec, paths
 from genbench.engine import data
 from genbench.executors.audits import Audits
-from genbench.executors.run import Context, make_job
+from genbench.executors.context import Context, make_job
 from genbench.job import Job
 from genbench.matrix import PlannedRun, choose, metrics_of
 from genbench.plugins import Plugin, Registered, Registry
@@ -25,6 +25,9 @@ def job_of(registry: Registry, model: str | ModelSpec, folder: Path, benchmark: 
     materialised = data.materialise(chosen.dataset, paths.data_cache())
     cache, audits = str(paths.reference_cache()), Audits(paths.audit_cache())
     context = Context(chosen, *metrics_of(registry, chosen), Store(folder), str(materialised), cache, audits)
-    job = make_job(PlannedRun(RunKey(chosen.folder, selected.name, 0), entry, "new", None), context)
+    run = PlannedRun(RunKey(chosen.folder, selected.name, 0), entry, "new", None)
+    work = folder / ".work" / "--".join(run.key.path.parts)
+    work.mkdir(parents=True, exist_ok=True)
+    job = make_job(run, context, work)
     job.write()
     return job

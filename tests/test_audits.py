@@ -12,7 +12,7 @@ from jobs import job_of
 
 from genbench.audit_key import AUDIT_VERSION, key_of
 from genbench.executors.audits import Audits
-from genbench.executors.supervisor import Ended
+from genbench.executors.stages import Ended
 from genbench.job import Job
 from genbench.plugins import discover
 from genbench.record import Audit

@@ -23,7 +23,7 @@ from genbench.engine.parameters import count_parameters
 from genbench.engine.score import score
 from genbench.engine.train import train
 from genbench.errors import GenbenchError, InvalidOutput, OverBudget
-from genbench.job import outcome_file
+from genbench.job import TRAINING_CURVE, outcome_file
 from genbench.plugins import discover
 from genbench.record import Score
 from genbench.specs import DataSpec
@@ -135,7 +135,7 @@ def scored(job: Any, monkeypatch: pytest.MonkeyPatch, *scores: dict[str, Score])
         "spent": {"images": 48, "flops": 2.0, "seconds": 2.0, "steps": 6},
     }
     outcome_file(job.folder, "train").write_text(json.dumps({"result": trained}))
-    (job.folder / "curve.csv").write_text("step,loss,fid\r\n2,0.5,7.0\r\n")
+    (job.folder / TRAINING_CURVE).write_text("step,loss,fid\r\n2,0.5,7.0\r\n")
     return score(job)
 
 

@@ -150,7 +150,7 @@ def test_every_field_and_status_of_a_record_is_documented(title, names):
 
 
 def test_every_artifact_is_documented():
-    from genbench.executors.run import ARTIFACTS
+    from genbench.executors.assembly import ARTIFACTS
 
     assert sorted(first_column(section(DOCS / "records.md", "Artifacts"))) == sorted(ARTIFACTS)
 

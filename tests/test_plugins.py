@@ -1,4 +1,7 @@
-"""Discovery: whatever a plugin does wrong is reported with its cause and harms nobody else."""
+"""Registration: whatever a plugin does wrong is reported with its cause and harms nobody else.
+
+What it could do to the process that loads it stands in ``test_probe.py``.
+"""
 
 from __future__ import annotations
 
@@ -111,6 +114,21 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     return entry
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verdicts of these tests stay out of the user's cache."""
+    monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+def registered(*points: EntryPoint) -> Registry:
+    """The registry of these plugins alone, loaded in this order without a probe before."""
+    registry = discover([])
+    for point in points:
+        assert point.dist is not None
+        registry.add(Plugin(point.name, point.dist.name, point.dist.version, point.value), point.load)
+    return registry
+
+
 def problem(registry: Registry, name: str) -> str:
     (found,) = [plugin.problem for plugin in registry.plugins if plugin.name == name]
     assert found is not None
@@ -129,7 +147,7 @@ def test_a_good_plugin_is_found_with_its_distribution(write: Write) -> None:
 def test_a_broken_plugin_is_reported_with_its_cause_and_the_others_work(write: Write, kind: str) -> None:
     source, cause = BROKEN[kind]
     points = [write(MODELS.format(name=f"model-{name}"), name) for name in ("a", "z")]
-    registry = discover([points[0], write(source, "broken"), points[1]])
+    registry = registered(points[0], write(source, "broken"), points[1])
     assert cause in problem(registry, "broken")
     assert "\n" not in problem(registry, "broken")
     assert set(registry.models) == {"model-a", "model-z"}
@@ -138,7 +156,7 @@ def test_a_broken_plugin_is_reported_with_its_cause_and_the_others_work(write: W
 
 @pytest.mark.parametrize("kind", BROKEN)
 def test_a_broken_plugin_stays_out_of_the_hooks(write: Write, kind: str) -> None:
-    registry = discover([write(BROKEN[kind][0], "broken"), write(GOOD, "fine")])
+    registry = registered(write(BROKEN[kind][0], "broken"), write(GOOD, "fine"))
     assert [name for name, _ in registry.manager.list_name_plugin()] == ["somebody-genbench:fine"]
 
 
@@ -156,17 +174,30 @@ def test_nobody_takes_a_name_of_genbench(write: Write) -> None:
 
 def test_a_plugin_with_one_bad_model_brings_none(write: Write) -> None:
     source = GOOD.replace("return [", "return [ModelSpec('fine', 'nowhere:Model', Config, 'Fine'), 'bad', ")
-    registry = discover([write(source)])
-    assert registry.models == {}
+    assert registered(write(source)).models == {}
 
 
-def test_a_keyboard_interrupt_while_loading_ends_the_program(write: Write) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        discover([write("raise KeyboardInterrupt")])
+def test_a_plugin_that_is_loaded_twice_keeps_its_first_place(write: Write) -> None:
+    point = write(GOOD)
+    registry = registered(point, point)
+    assert registry.models["good"].plugin.problem is None
+    assert [plugin.problem is None for plugin in registry.plugins] == [True, False]
+    assert registry.manager.has_plugin("somebody-genbench:it")
+
+
+def test_an_error_that_cannot_be_told_is_reported_all_the_same(write: Write) -> None:
+    source = "class Mute(Exception):\n    def __str__(self): raise ValueError\nraise Mute"
+    assert problem(registered(write(source)), "it") == "cannot be imported: Mute: its message cannot be read"
+
+
+def test_a_problem_holds_nothing_that_a_terminal_obeys_and_has_an_end(write: Write) -> None:
+    told = problem(registered(write(r"raise ValueError('\x1b[31m\ud800' + 10**6 * 'x')")), "it")
+    assert told.isprintable()
+    assert len(told) < 600
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(write: Write) -> None:
-    registry = discover([write(GOOD)])
+    registry = registered(write(GOOD))
     with pytest.raises(GenbenchError, match=r"unknown model 'goood'; did you mean 'good'\?"):
         registry.find("models", "goood")
 

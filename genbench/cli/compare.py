@@ -14,10 +14,10 @@ from genbench.cli.options import (
     dev_option,
     json_option,
     load_registry,
-    print_json,
     results_option,
 )
 from genbench.errors import GenbenchError, NothingSelected
+from genbench.report.printable import json_text
 
 if TYPE_CHECKING:
     from genbench.benchmark import Benchmark
@@ -76,6 +76,7 @@ def command(
     from genbench.columns import columns_of
     from genbench.comparison import compare
     from genbench.leaderboard import anchors_of, metrics_of
+    from genbench.report.legend import shortened
     from genbench.selection import load_benchmark, parse_budget
     from genbench.store import Store
 
@@ -93,13 +94,13 @@ def command(
     right = _side(Store(results_b or results), chosen, b, results_b is not None, known_points)
     comparison = compare(chosen, specs, left, right, plugins, metrics)
     if not comparison.metrics:
-        reasons = [f"  {entry.title}: {entry.reason}" for entry in comparison.refused]
+        reasons = ["  " + shortened(f"{entry.title}: {entry.reason}") for entry in comparison.refused]
         lines = [f"{left.name} and {right.name} have no score that can be compared", *reasons]
         raise NothingSelected("\n".join(lines))
     if as_json:
         from genbench.report.comparison import document
 
-        print_json(document(comparison))
+        click.echo(json_text(document(comparison)))
         return
     from genbench.report.comparison import print_comparison
     from genbench.report.console import console
@@ -115,6 +116,7 @@ def _side(store: Store, benchmark: Benchmark, model: str, with_folder: bool, anc
         NothingSelected: if the folder has no records, or none of this model belongs to the benchmark or is ok.
     """
     from genbench.comparison import side_of
+    from genbench.report.legend import shortened
     from genbench.selection import model_string, parse_model
 
     loaded = store.load(benchmark.folder)
@@ -128,7 +130,7 @@ def _side(store: Store, benchmark: Benchmark, model: str, with_folder: bool, anc
     name = f"{wanted} ({store.root})" if with_folder else wanted
     side = side_of(benchmark, loaded, wanted, name, anchors)
     if not side.good:
-        reasons = [f"  {entry.run}: {entry.reason}" for entry in side.left_out]
-        reasons += [f"  {record.run}: {record.status}: {record.reason}" for record in side.records]
+        reasons = ["  " + shortened(f"{entry.run}: {entry.reason}") for entry in side.left_out]
+        reasons += ["  " + shortened(f"{record.run}: {record.status}: {record.reason}") for record in side.records]
         raise NothingSelected("\n".join([f"{name} has no run that can be compared on {benchmark.folder}:", *reasons]))
     return side

@@ -184,6 +184,9 @@ def _plugins(registry: Registry) -> Iterator[Finding]:
         if plugin.distribution == "genbench":
             remedy = "install genbench again: pip install --force-reinstall genbench"
         yield Finding("plugins", f"{plugin.name} of {plugin.distribution}: {plugin.problem}", "wrong", remedy)
+    for plugin in registry.plugins:
+        for note in plugin.notes:
+            yield Finding("plugins", f"{plugin.name} of {plugin.distribution}: {note}", "note", "tell its author")
     working = [plugin.name for plugin in registry.plugins if plugin.problem is None]
     yield Finding("plugins", f"{len(working)} working: {', '.join(sorted(working))}; {len(registry.models)} models")
 

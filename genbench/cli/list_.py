@@ -26,20 +26,27 @@ Entries = list[dict[str, Any]]
     type=click.Choice(["models", "benchmarks", "datasets", "evaluators", "metrics", "plugins"]),
     default="models",
 )
+@click.option("--probe", is_flag=True, help="Probe plugins of others again, whatever an earlier probe has found.")
 @json_option
-def command(what: str, as_json: bool) -> None:
+def command(what: str, probe: bool, as_json: bool) -> None:
     """List what is installed: models, benchmarks, datasets, evaluators, metrics or plugins.
 
     Plugins that can't be used are listed with the cause. Nothing is trained or downloaded, and PyTorch is not
-    imported.
+    imported. A plugin of another distribution is first loaded by a process of its own, under a time limit; what
+    comes of that is remembered until the plugin changes.
 
     \b
     Examples:
       genbench list                      models
       genbench list benchmarks
       genbench list plugins              also those that do not work, and why
+      genbench list plugins --probe      and ask each of them again
       genbench list models --json | jq -r '.[].name'
     """
+    if probe:
+        from genbench.verdicts import forget
+
+        forget()
     registry = load_registry()
     entries = LISTINGS[what](registry)
     if as_json:
@@ -106,6 +113,7 @@ def _plugins(registry: Registry) -> Entries:
         found.append({
             "name": plugin.name, "distribution": plugin.distribution, "version": plugin.version,
             "module": plugin.module, "brings": brings, "problem": plugin.problem,
+            "notes": list(plugin.notes),
         })  # fmt: skip
     return found
 
@@ -148,8 +156,12 @@ def _print_plugin(entry: dict[str, Any]) -> list[str]:
     return [
         entry["name"],
         f"{entry['distribution']} {entry['version']}",
-        f"not used: {entry['problem']}" if entry["problem"] else brings,
+        f"not used: {entry['problem']}" if entry["problem"] else "\n".join([brings, *map(_note, entry["notes"])]),
     ]
+
+
+def _note(note: str) -> str:
+    return f"Note: {note}"
 
 
 def _better(metric: dict[str, Any]) -> str:

@@ -27,7 +27,6 @@ from genbench.errors import GenbenchError, NothingSelected
 
 if TYPE_CHECKING:
     from genbench.benchmark import Benchmark
-    from genbench.executors.launcher import Launcher
     from genbench.executors.local import LocalExecutor
     from genbench.matrix import PlannedRun, Rerun
     from genbench.plugins import Registry
@@ -57,6 +56,12 @@ def _parse_seeds(ctx: click.Context, param: click.Parameter, value: str | None) 
 @benchmark_option
 @click.option("--seeds", callback=_parse_seeds, help="Some of the benchmark's seeds only: 0,1,2 or 0-4.")
 @click.option("--jobs", type=click.IntRange(1), help="Runs side by side; by default one a core.")
+@click.option(
+    "--checkpoint",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="Time between checkpoints of a training, at least; by default 10. With 0 after every step.",
+)
 @results_option
 @dev_option
 @budget_option
@@ -71,6 +76,7 @@ def command(
     benchmark: str,
     seeds: list[int] | None,
     jobs: int | None,
+    checkpoint: float | None,
     results: Path,
     dev: bool,
     budget: tuple[str, ...],
@@ -112,12 +118,13 @@ def command(
     store = Store(results)
     if not dry_run:
         store.check_writable()
+        store.sweep()
     runs = plan(store, chosen, entries, picked, rerun)
     if dry_run:
         _print_matrix(chosen, runs, as_json)
         return 0
 
-    interrupted = _execute(registry, chosen, runs, store, jobs)
+    interrupted = _execute(registry, chosen, runs, store, jobs, checkpoint)
     records = [record for run in runs if (record := store.read(run.key)) is not None]
     if as_json:
         print_json([asdict(record) for record in records])
@@ -169,7 +176,12 @@ def _print_matrix(benchmark: Benchmark, runs: Sequence[PlannedRun], as_json: boo
 
 
 def _execute(
-    registry: Registry, benchmark: Benchmark, runs: Sequence[PlannedRun], store: Store, jobs: int | None
+    registry: Registry,
+    benchmark: Benchmark,
+    runs: Sequence[PlannedRun],
+    store: Store,
+    jobs: int | None,
+    checkpoint: float | None,
 ) -> int | None:
     """Do what is to be done; returns 130 or 143 if a signal ended it early, else None."""
     todo = [run for run in runs if run.state != "done"]
@@ -180,6 +192,7 @@ def _execute(
     from genbench.executors.launcher import Launcher
     from genbench.executors.local import LocalExecutor
     from genbench.executors.prepare import default_jobs, make_context
+    from genbench.executors.supervision import Killed
     from genbench.report.live import live_view
 
     stale = Counter(run.key.model for run in todo if run.state == "stale")
@@ -196,24 +209,27 @@ def _execute(
                 err=True,
             )
     with Launcher(benchmark.budget.threads, scoring=True) as launcher:
-        context = make_context(registry, benchmark, store, launcher)
+        context = make_context(registry, benchmark, store, launcher, checkpoint)
         executor = LocalExecutor(launcher, jobs or default_jobs(benchmark.budget.threads))
-        with _signals(executor, launcher) as received, live_view(registry, todo, kept, executor.jobs) as observer:
-            executor.execute(todo, context, observer)
+        with _signals(executor) as received, live_view(registry, todo, kept, executor.jobs) as observer:
+            try:
+                executor.execute(todo, context, observer)
+            except Killed:
+                click.echo("Quit at once; the same command goes on from the last checkpoints.", err=True)
     return 128 + received[0] if received else None
 
 
 @contextmanager
-def _signals(executor: LocalExecutor, launcher: Launcher) -> Iterator[list[int]]:
+def _signals(executor: LocalExecutor) -> Iterator[list[int]]:
     """The first SIGINT or SIGTERM ends the runs in order; a second one does not wait for them."""
     received: list[int] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
         received.append(number)
-        executor.cancel()
         if len(received) > 1:
-            launcher.kill()
+            executor.kill()
             return
+        executor.cancel()
         click.echo("Stopping: what is running ends now, what is finished is kept. Once more to quit at once.", err=True)
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}

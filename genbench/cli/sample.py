@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from genbench.cli.options import load_registry, results_option
-from genbench.errors import GenbenchError
+from genbench.errors import GenbenchError, StoreError
 
 
 @click.command("sample")
@@ -41,32 +41,36 @@ def command(run: str, n: int, output: Path, benchmark: str | None, seed: int | N
     """
     from genbench.executors.task import task
     from genbench.plugins import code_sha256
+    from genbench.record import RecordError
     from genbench.replay import benchmark_of
+    from genbench.report.printable import printable
     from genbench.selection import select_model
-    from genbench.store import Store, read_record
+    from genbench.store import RECORD, Store, read_record
 
     if output.suffix not in (".png", ".npz"):
         raise click.BadParameter(f"{str(output)!r} must end in .png or .npz", param_hint="--output")
     if not output.parent.is_dir():
         raise click.BadParameter(f"the folder {output.parent} does not exist", param_hint="--output")
     folder = Store(results).find(run)
-    record = read_record(folder / "record.json")
+    try:
+        record = read_record(folder / RECORD)
+    except (RecordError, OSError) as error:
+        raise StoreError(f"{folder / RECORD}: unreadable: {printable(str(error))}") from None
+    of = printable(record.run)
     if not (folder / "state.json").is_file():
-        raise GenbenchError(f"{record.run} is {record.status} and left no state to sample from")
+        raise GenbenchError(f"{of} is {record.status} and left no state to sample from")
     registry = load_registry()
     model = select_model(registry, record.model.name)
     if code_sha256(model.registered.spec, model.registered.plugin) != record.model.code_sha256:
-        click.echo(
-            f"Warning: the code of {record.model.name} has changed since this run; its samples may differ", err=True
-        )
+        click.echo(f"Warning: the code of {model.name} has changed since this run; its samples may differ", err=True)
     restored = benchmark_of(registry, record, benchmark)
     if restored.digest != record.benchmark.digest:
         click.echo(
             f"Warning: the benchmark {restored.name} (digest {restored.digest}) is not that of this run "
-            f"({record.benchmark.digest}); its samples may differ",
+            f"({printable(record.benchmark.digest)}); its samples may differ",
             err=True,
         )
     chosen = record.seed if seed is None else seed
     with task(registry, restored, model, chosen, config=record.model.config) as prepared:
         prepared.call("sample", state=str((folder / "state").resolve()), n=n, output=str(output.resolve()))
-    click.echo(f"{n} samples of {record.run} in {output}", err=True)
+    click.echo(f"{n} samples of {of} in {output}", err=True)

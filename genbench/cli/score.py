@@ -12,11 +12,11 @@ from genbench.cli.options import (
     dev_option,
     json_option,
     load_registry,
-    print_json,
     reference_option,
     weights_option,
 )
 from genbench.errors import GenbenchError
+from genbench.report.printable import json_text, printable, printable_lines
 
 
 @click.command("score")
@@ -63,14 +63,14 @@ def command(
         found = prepared.call("score_file", samples=str(samples.resolve()))
     scores: dict[str, dict[str, Any]] = found["scores"]
     if as_json:
-        print_json({"name": name, "benchmark": {"name": chosen.folder, "digest": chosen.digest}, **found})
+        click.echo(json_text({"name": name, "benchmark": {"name": chosen.folder, "digest": chosen.digest}, **found}))
         return
     specs, plugins = metrics_of(chosen, registry)
     columns = {column.key: column for column in columns_of(chosen, specs, plugins, scores)}
     titles = {key: column.title for key, column in columns.items()}
     width = max((len(titles.get(metric, metric)) for metric in scores), default=0)
     used = chosen.file.samples.n
-    click.echo(f"{name} on {chosen.folder} (digest {chosen.digest}): {used} of {found['given']} samples")
+    click.echo(f"{printable(name)} on {chosen.folder} (digest {chosen.digest}): {used} of {found['given']} samples")
     for metric, score in scores.items():
         better = columns[metric].better if metric in columns else score["direction"]
         remarks = [] if better == "none" else [f"{better} is better"]
@@ -79,4 +79,4 @@ def command(
         if isinstance(real, int | float):
             remarks.append(f"real data {real:.4g}")
         beside = f"  ({'; '.join(remarks)})" if remarks else ""
-        click.echo(f"  {titles.get(metric, metric):{width}}  {score['value']:.5g}{beside}")
+        click.echo(printable_lines(f"  {titles.get(metric, metric):{width}}  {score['value']:.5g}{beside}"))

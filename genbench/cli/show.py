@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genbench.cli.options import json_option, load_registry, print_json, results_option
+from genbench.cli.options import json_option, load_registry, results_option
 from genbench.errors import NothingSelected, StoreError
+from genbench.report.printable import json_text, printable
 
 if TYPE_CHECKING:
     from genbench.record import Record
@@ -42,9 +43,9 @@ def command(run: str, results: Path, as_json: bool) -> None:
     try:
         record = read_record(folder / RECORD)
     except (RecordError, OSError) as error:
-        raise StoreError(f"{folder / RECORD}: unreadable: {error}") from None
+        raise StoreError(f"{folder / RECORD}: unreadable: {printable(str(error))}") from None
     if as_json:
-        print_json({"folder": str(folder), **asdict(record)})
+        click.echo(json_text({"folder": str(folder), **asdict(record)}))
         return
     from genbench.report.console import console
     from genbench.report.run import print_record, print_seeds
@@ -54,7 +55,7 @@ def command(run: str, results: Path, as_json: bool) -> None:
     print_record(record, console(), copying)
     log_scales = {name: entry.spec.log_scale for name, entry in metrics.items()}
     print_seeds(siblings(folder, record), log_scales, console())
-    click.echo(f"\nFolder: {folder}")
+    click.echo(f"\nFolder: {printable(str(folder))}")
 
 
 def siblings(folder: Path, record: Record) -> list[Record]:
@@ -64,6 +65,8 @@ def siblings(folder: Path, record: Record) -> list[Record]:
 
     found = []
     for path in folder.parent.glob(f"seed-*/{RECORD}"):
+        if path.is_symlink() or path.parent.is_symlink() or not path.is_file():
+            continue  # a link may lead anywhere, and a named pipe would be waited for
         try:
             other = read_record(path)
         except (RecordError, OSError):

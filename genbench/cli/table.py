@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genbench.cli.options import benchmark_option, budget_option, dev_option, load_registry, print_json, results_option
+from genbench.cli.options import benchmark_option, budget_option, dev_option, load_registry, results_option
 from genbench.errors import NothingSelected
+from genbench.report.printable import json_text
 
 if TYPE_CHECKING:
     from genbench.benchmark import Benchmark
@@ -122,7 +123,7 @@ def _show(board: Leaderboard, format_: str, columns: str | None = None) -> None:
 
         print_leaderboard(board, console(), columns)
     elif format_ == "json":
-        print_json(text.document(board))
+        click.echo(json_text(text.document(board)))
     elif format_ == "csv":
         click.echo(text.comma_separated(board), nl=False)
         for line in legend.omissions(board):

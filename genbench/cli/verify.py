@@ -12,12 +12,12 @@ import click
 from genbench.cli.options import (
     json_option,
     load_registry,
-    print_json,
     reference_option,
     results_option,
     weights_option,
 )
 from genbench.errors import GenbenchError, NothingSelected, StoreError
+from genbench.report.printable import json_text, printable
 
 if TYPE_CHECKING:
     from genbench.benchmark import Benchmark
@@ -117,7 +117,7 @@ def command(
         )
     verdicts = [verdict for verdict, _ in found]
     if as_json:
-        print_json([{"verified": verdict.good, **asdict(verdict)} for verdict in verdicts])
+        click.echo(json_text([{"verified": verdict.good, **asdict(verdict)} for verdict in verdicts]))
     else:
         for line in _lines(verdicts):
             click.echo(line)
@@ -158,7 +158,7 @@ def _retrain(
             for verdict, record in of[key]:
                 verdict.checked = "files and retraining"
                 verdict.differences += differences(record, again)
-                click.echo(f"{record.run}: {'identical' if verdict.good else 'differs'}", err=True)
+                click.echo(printable(f"{record.run}: {'identical' if verdict.good else 'differs'}"), err=True)
 
         runs = list({run.key: run for run, _, _ in planned}.values())
         run_again(registry, supplied(benchmark, weights, references), runs, jobs, tell)
@@ -186,8 +186,6 @@ def _planned(
 
 
 def _lines(verdicts: list[Verdict]) -> Iterator[str]:
-    from genbench.report.printable import printable
-
     for verdict in verdicts:
         yield printable(f"{verdict.run}: {'verified' if verdict.good else 'NOT verified'} ({verdict.checked})")
         for problem in verdict.problems:

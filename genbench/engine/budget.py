@@ -27,6 +27,10 @@ class Clock:
         running = 0.0 if self._since is None else time.monotonic() - self._since
         return self._elapsed + running
 
+    def restore(self, seconds: float) -> None:
+        """Go on from the time that an earlier process had reached."""
+        self._elapsed = seconds
+
     def start(self) -> None:
         self._since = time.monotonic()
 
@@ -79,6 +83,10 @@ class Spending:
         """What ``train_step`` is told, in [0, 1)."""
         own = self.steps / self.useful_steps if self.useful_steps else 0.0
         return min(max(self.budget_share, own), math.nextafter(1.0, 0.0))
+
+    def restore(self, steps: int, flops: float) -> None:
+        """Go on from what an earlier process had spent."""
+        self.steps, self.flops = steps, flops
 
     def charge(self, flops: float) -> None:
         """One step was taken."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,17 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from genbench.disk import Disk, sha256_of
 from genbench.errors import InvalidOutput
+from genbench.foreign_files import read_regular
+from genbench.tensor_file import read_layout, refuse_constant, unique
 
 SEPARATOR = "/"
-MAX_JSON_BYTES = 64 << 20
+MAX_JSON_BYTES = 16 << 20
+"""Of a state beside its tensors. Built up in memory it takes some 20 times as much."""
+MAX_STATE_BYTES = 64 << 30
+FLOATS = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
+"""What JSON cannot hold, as :func:`flatten` writes it."""
 
 
 def flatten(state: Mapping[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -62,48 +71,95 @@ def flatten(state: Mapping[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str
 
 
 def unflatten(tensors: Mapping[str, torch.Tensor], tree: Any) -> Any:
-    """The inverse of :func:`flatten`; tuples come back as lists."""
+    """The inverse of :func:`flatten`; tuples come back as lists.
+
+    Raises:
+        ValueError: for a tree that :func:`flatten` never makes: a tensor that is not there, or a key with ``$``.
+    """
     if isinstance(tree, dict):
         if set(tree) == {"$tensor"}:
-            return tensors[tree["$tensor"]]
+            name = tree["$tensor"]
+            if not isinstance(name, str) or name not in tensors:
+                raise ValueError(f"it names the tensor {ascii(name)[:80]}, which is not there")
+            return tensors[name]
         if set(tree) == {"$float"}:
-            return float(tree["$float"])
+            if not isinstance(tree["$float"], str) or tree["$float"] not in FLOATS:
+                raise ValueError(f"{ascii(tree['$float'])[:80]} is none of {', '.join(FLOATS)}")
+            return FLOATS[tree["$float"]]
+        if wrong := next((key for key in tree if key.startswith("$")), None):
+            raise ValueError(f"it has the key {ascii(wrong)[:80]}, which no state has")
         return {key: unflatten(tensors, item) for key, item in tree.items()}
     if isinstance(tree, list):
         return [unflatten(tensors, item) for item in tree]
     return tree
 
 
-def save_state(state: Mapping[str, Any], stem: Path) -> None:
-    """Write ``<stem>.safetensors`` and then ``<stem>.json``, each by rename; the second marks completeness.
+def save_state(state: Mapping[str, Any], stem: Path) -> dict[str, str]:
+    """Write ``<stem>.safetensors`` and then ``<stem>.json``, durably, each by rename; the second marks completeness.
+
+    Returns:
+        The hash of each file by its name.
 
     Raises:
         InvalidOutput: if the state holds something that cannot cross processes.
+        OSError: if they cannot be written.
     """
     tensors, tree = flatten(state)
-    for suffix, write in (
-        (".safetensors", lambda path: save_file(tensors, path)),
-        (".json", lambda path: path.write_text(json.dumps(tree, allow_nan=False))),
-    ):
-        temporary = stem.with_name(f".{stem.name}{suffix}.part")
-        write(temporary)
-        os.replace(temporary, stem.with_name(stem.name + suffix))
+    tensor_path, tree_path = (stem.with_name(stem.name + suffix) for suffix in (".safetensors", ".json"))
+    with whole_file(tensor_path) as draft:
+        _save_tensors(tensors, draft)
+    Disk().write_whole(tree_path, json.dumps(tree, allow_nan=False).encode())
+    return {path.name: sha256_of(path) for path in (tensor_path, tree_path)}
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A file that others write: under another name first, flushed to disk, then renamed, its folder flushed.
+
+    Yields:
+        The path to write to, with the same suffix.
+    """
+    draft = path.with_name(f".{path.stem}.draft{path.suffix}")
+    try:
+        yield draft
+        with draft.open("rb") as stream:
+            os.fsync(stream.fileno())
+        Disk().move(draft, path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def _save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
+    """Write a safetensors file; where the system refuses, its own error is raised instead of the library's."""
+    try:
+        save_file(tensors, path)
+    except SafetensorError as error:
+        refused = re.search(r"\(os error (\d+)\)", str(error))
+        if refused is None:
+            raise
+        number = int(refused[1])
+        raise OSError(number, os.strerror(number), str(path)) from error
 
 
 def load_state(stem: Path) -> dict[str, Any]:
     """The state that :func:`save_state` wrote, tensors on the CPU.
 
+    It may come from anyone: only regular files are read, their size, the JSON's names and numbers and the header of the
+    tensors looked at first. Nothing in them is ever executed.
+
     Raises:
         InvalidOutput: if the files are missing, too large or broken.
     """
-    tree_path = stem.with_name(stem.name + ".json")
+    tensor_path = stem.with_name(stem.name + ".safetensors")
     try:
-        if tree_path.stat().st_size > MAX_JSON_BYTES:
-            raise InvalidOutput(f"{tree_path}: larger than {MAX_JSON_BYTES} bytes; large data belong in tensors")
-        tree = json.loads(tree_path.read_text())
-        tensors = load_file(stem.with_name(stem.name + ".safetensors"))
-        state = unflatten(tensors, tree)
-    except (OSError, ValueError, KeyError, RecursionError, SafetensorError) as error:
+        content = read_regular(stem.with_name(stem.name + ".json"), MAX_JSON_BYTES, follow=False)
+        tree = json.loads(content, object_pairs_hook=unique, parse_constant=refuse_constant)
+        read_layout(tensor_path, MAX_STATE_BYTES, follow=False)
+        state = unflatten(load_file(tensor_path), tree)
+    except OSError as error:
+        raise InvalidOutput(f"{stem}: not a readable state: {error.filename}: {error.strerror or error}") from error
+    except (ValueError, RecursionError, MemoryError, SafetensorError) as error:
         raise InvalidOutput(f"{stem}: not a readable state: {error}") from error
     if not isinstance(state, dict):
         raise InvalidOutput(f"{stem}: not a state but {type(state).__name__}")

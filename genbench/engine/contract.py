@@ -10,6 +10,7 @@ from typing import Any, cast
 import torch
 
 from genbench.engine import rng
+from genbench.engine.tampering import Watch
 from genbench.errors import GenbenchError, InvalidOutput
 from genbench.job import Job
 from genbench.model import Model
@@ -61,13 +62,21 @@ def prepare_torch(threads: int, device: str) -> None:
     torch.backends.cudnn.allow_tf32 = False
 
 
-def build(job: Job) -> Model:
-    """The model of a job, built under the stream ``init``."""
+def build(job: Job, watch: Watch | None = None) -> Model:
+    """The model of a job, built under the stream ``init``.
+
+    Args:
+        watch: over what its code changes of global state, its import included.
+    """
+    watch = watch or Watch()
     # At the end: a random.py beside a checked file must not stand in for the standard library's.
     sys.path += [folder for folder in job.sys_path if folder not in sys.path]
-    config = resolve(job.config_type)(**job.model.config)
+    with watch.over("importing the model"):
+        config = resolve(job.config_type)(**job.model.config)
+        factory = resolve(job.factory)
     rng.seed_globals(job.seed, "init")
-    return cast(Model, resolve(job.factory)(config, job.data, torch.device(job.budget.device)))
+    with watch.over("building the model"):
+        return cast(Model, factory(config, job.data, torch.device(job.budget.device)))
 
 
 RESERVED_LOGS = frozenset({"step", "images", "flops", "seconds", "n"})
@@ -93,6 +102,8 @@ def check_logs(logs: object) -> Mapping[str, torch.Tensor]:
         if not isinstance(value, torch.Tensor) or value.dim() != 0:
             found = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
             raise InvalidOutput(f"train_step: {name!r} must be a 0-d tensor, not {found}")
+        if value.is_complex():
+            raise InvalidOutput(f"train_step: {name!r} must be a real number, not {value.dtype}")
     return logs
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from genbench.disk import Disk
 from genbench.errors import Diverged
 
 READ_EVERY = 32
@@ -18,12 +21,14 @@ ROWS = 200
 class Curve:
     """Collects the logs of each step and writes ``curve.csv``, at most ``ROWS`` rows of means.
 
-    Logs stay on the device and are read every ``READ_EVERY`` steps, so that no step waits for the device.
+    Logs on a device stay there and are read every ``READ_EVERY`` steps, so that no step waits for the device. When
+    they are read changes nothing in the rows.
     """
 
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
-        self._pending: list[tuple[int, Mapping[str, torch.Tensor]]] = []
+        self._pending: list[tuple[int, str, torch.Tensor | float]] = []
+        self._steps = 0
         self._sums: dict[str, float] = {}
         self._counts: dict[str, int] = {}
 
@@ -33,8 +38,11 @@ class Curve:
         Raises:
             Diverged: if a figure of one of the last ``READ_EVERY`` steps is NaN or infinite.
         """
-        self._pending.append((step, {name: value.detach() for name, value in logs.items()}))
-        if len(self._pending) >= READ_EVERY:
+        for name, value in logs.items():
+            # The value of now: a model may log a buffer that its next step writes to.
+            self._pending.append((step, name, value.item() if value.is_cpu else value.detach().clone()))
+        self._steps += 1
+        if self._steps >= READ_EVERY:
             self.read()
 
     def read(self) -> None:
@@ -43,16 +51,26 @@ class Curve:
         Raises:
             Diverged: naming the first step and figure that is not finite.
         """
-        flat = [(step, name, value) for step, logs in self._pending for name, value in logs.items()]
-        self._pending = []
-        if not flat:
-            return
-        values = torch.stack([value.to(torch.float64) for _, _, value in flat]).tolist()
-        for (step, name, _), value in zip(flat, values, strict=True):
+        pending, self._pending, self._steps = self._pending, [], 0
+        for (step, name, _), value in zip(pending, _values([value for _, _, value in pending]), strict=True):
             if not math.isfinite(value):
                 raise Diverged(f"{name} became {value} at step {step}")
             self._sums[name] = self._sums.get(name, 0.0) + value
             self._counts[name] = self._counts.get(name, 0) + 1
+
+    def state(self) -> dict[str, Any]:
+        """The rows and the stretch that is not yet one, as plain values for JSON.
+
+        Raises:
+            Diverged: as :meth:`read`.
+        """
+        self.read()
+        return {"rows": list(self.rows), "sums": dict(self._sums), "counts": dict(self._counts)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state` gave, in this process or another."""
+        self.rows, self._sums, self._counts = list(state["rows"]), dict(state["sums"]), dict(state["counts"])
+        self._pending, self._steps = [], 0
 
     def close_row(self, progress: float, step: int, images: int, flops: float, seconds: float) -> None:
         """End a stretch once progress has moved on by 1 / ``ROWS``."""
@@ -66,7 +84,20 @@ class Curve:
     def write(self, path: Path) -> None:
         """Write all rows as CSV; a figure that was not logged in a stretch is left empty."""
         names = list(dict.fromkeys(name for row in self.rows for name in row))
-        with path.open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, names or ["step"])
-            writer.writeheader()
-            writer.writerows(self.rows)
+        write_csv(path, names or ["step"], self.rows)
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows as CSV, durably and whole; what a row lacks is left empty."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    writer.writerows(rows)
+    Disk().write_whole(path, text.getvalue().encode(errors="backslashreplace"))
+
+
+def _values(figures: list[torch.Tensor | float]) -> list[float]:
+    """Figures as numbers, with one wait for the device in all."""
+    tensors = [figure.to(torch.float64) for figure in figures if isinstance(figure, torch.Tensor)]
+    fetched = iter(torch.stack(tensors).tolist() if tensors else [])
+    return [next(fetched) if isinstance(figure, torch.Tensor) else float(figure) for figure in figures]

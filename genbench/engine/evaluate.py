@@ -7,19 +7,22 @@ import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
+from genbench.disk import Disk, sha256_of
 from genbench.engine import rng, splits
 from genbench.engine.batches import Batches
-from genbench.engine.checkpoint import load_state
+from genbench.engine.checkpoint import load_state, whole_file
 from genbench.engine.contract import build, check_samples, prepare_torch
 from genbench.engine.data import stratified_choice
 from genbench.engine.environment import peak_memory
 from genbench.engine.flops import FlopCounter
 from genbench.engine.likelihood import log_probs
+from genbench.engine.resume import remove_checkpoints
+from genbench.engine.tampering import Watch
 from genbench.errors import OverBudget
 from genbench.job import Job, outcome_file
 from genbench.model import Batch, Model
@@ -36,58 +39,85 @@ def evaluate(job: Job) -> dict[str, Any]:
     ``repeat-<r>.npz`` and ``nats.npz`` for the last state, in the working folder.
 
     Returns:
-        Timings, and what ``prepare_for_eval`` spent on the last state.
+        Timings, what ``prepare_for_eval`` spent on the last state, what global state the model changed (``warnings``),
+        and the hashes of the files (``files``).
 
     Raises:
         InvalidOutput, OverBudget: as the model earns it. Anything else is the plugin's own error.
     """
     prepare_torch(job.budget.threads, job.budget.device)
+    remove_checkpoints(job.folder)
+    _remove_own(job.folder)
+    with Watch() as watch:
+        return _evaluate(job, watch)
+
+
+def _evaluate(job: Job, watch: Watch) -> dict[str, Any]:
     trained = json.loads(outcome_file(job.folder, "train").read_text())["result"]
     milestones = [f"-{index}" for index in range(len(trained["milestones"]))]
+    files: dict[str, str] = {}
     for suffix in milestones:
-        model, _ = restore(job, job.folder / f"state{suffix}")
-        _write_samples(job, model, f"samples{suffix}.npz", job.samples.milestone_n)
-    model, spent = restore(job, job.folder / "state")
-    sample_seconds = _write_samples(job, model, "samples.npz", job.samples.n)
+        model, _ = restore(job, job.folder / f"state{suffix}", watch)
+        files |= _write_samples(job, model, f"samples{suffix}.npz", job.samples.milestone_n, watch)
+    model, spent = restore(job, job.folder / "state", watch)
+    began = time.monotonic()
+    drawn = draw_samples(job, model, job.samples.n, 0, watch)
+    sample_seconds = time.monotonic() - began
+    files |= _save_samples(job, "samples.npz", *drawn)
     for repeat in range(1, job.samples.repeats + 1):
-        _write_samples(job, model, f"repeat-{repeat}.npz", job.samples.n, repeat)
+        files |= _write_samples(job, model, f"repeat-{repeat}.npz", job.samples.n, watch, repeat)
     del model
 
     if job.likelihood is not None:
         settings = job.likelihood_settings
         for suffix in milestones:
-            _write_nats(job, suffix, settings.milestone_examples, settings.milestone_draws)
-        _write_nats(job, "", settings.examples, settings.draws)
+            files |= _write_nats(job, suffix, settings.milestone_examples, settings.milestone_draws, watch)
+        files |= _write_nats(job, "", settings.examples, settings.draws, watch)
     return {
         "prepare": spent,
         "sample_seconds": sample_seconds,
         "samples_per_second": job.samples.n / sample_seconds,
         "memory": peak_memory(),
+        "warnings": watch.warnings,
+        "files": files,
     }
 
 
-def restore(job: Job, stem: Path) -> tuple[Model, dict[str, Any]]:
+def _remove_own(folder: Path) -> None:
+    """Remove what an attempt that was ended in this stage left, so that none of it is taken for this one's."""
+    for pattern in ("samples*.npz", "repeat-*.npz", "nats*.npz"):
+        for path in folder.glob(pattern):
+            Disk().remove_tree(path)
+
+
+def restore(job: Job, stem: Path, watch: Watch | None = None) -> tuple[Model, dict[str, Any]]:
     """The model of a job in the state saved at ``stem``, prepared for its evaluation, and what preparing spent."""
-    model = build(job)
-    model.load_state_dict(load_state(stem))
+    watch = watch or Watch()
+    model = build(job, watch)
+    with watch.over("load_state_dict"):
+        model.load_state_dict(load_state(stem))
     x, labels = splits.training(Path(job.data_folder), job.dev)
-    return model, _prepare(job, model, x, labels)
+    return model, _prepare(job, model, x, labels, watch)
 
 
-def draw_samples(job: Job, model: Model, n: int, repeat: int = 0) -> tuple[np.ndarray, np.ndarray | None]:
+def draw_samples(
+    job: Job, model: Model, n: int, repeat: int = 0, watch: Watch | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
     """``n`` samples, uint8 ``[n, *shape]``, and the labels asked for, int64 ``[n]``, of a conditional model.
 
     Another ``repeat`` gives an independent set.
     """
+    watch = watch or Watch()
     position = ("repeat", repeat) if repeat else ()
     labels = _sample_labels(job, n, position)
     chunks = []
-    with torch.no_grad():
-        for chunk, first in enumerate(range(0, n, job.samples.chunk)):
-            size = min(job.samples.chunk, n - first)
-            asked = None if labels is None else torch.from_numpy(labels[first : first + size]).to(job.budget.device)
-            rng.seed_globals(job.seed, "sample", *position, chunk)
-            chunks.append(check_samples(model.sample(size, asked), size, job.data))
+    for chunk, first in enumerate(range(0, n, job.samples.chunk)):
+        size = min(job.samples.chunk, n - first)
+        asked = None if labels is None else torch.from_numpy(labels[first : first + size]).to(job.budget.device)
+        rng.seed_globals(job.seed, "sample", *position, chunk)
+        with watch.over("sample"), torch.no_grad():
+            drawn = model.sample(size, asked)
+        chunks.append(check_samples(drawn, size, job.data))
     return torch.cat(chunks).numpy(), labels
 
 
@@ -97,43 +127,70 @@ def class_frequencies(labels: np.ndarray, classes: int) -> np.ndarray:
     return np.asarray(counts / counts.sum())
 
 
-def _write_samples(job: Job, model: Model, name: str, n: int, repeat: int = 0) -> float:
-    """Sample from a model into a file of the working folder; returns the seconds that sampling took."""
-    began = time.monotonic()
-    samples, labels = draw_samples(job, model, n, repeat)
-    sample_seconds = time.monotonic() - began
-    arrays = {"samples": samples} if labels is None else {"samples": samples, "labels": labels}
-    np.savez_compressed(job.folder / name, allow_pickle=False, **arrays)
-    return sample_seconds
+def _write_samples(job: Job, model: Model, name: str, n: int, watch: Watch, repeat: int = 0) -> dict[str, str]:
+    """Sample from a model into a file of the working folder; returns the file's hash by its name."""
+    return _save_samples(job, name, *draw_samples(job, model, n, repeat, watch))
 
 
-def _write_nats(job: Job, suffix: str, examples: int, draws: int) -> None:
-    """The likelihood of held-out examples under a state, which is restored anew: one model at a time in memory."""
+def _save_samples(job: Job, name: str, samples: np.ndarray, labels: np.ndarray | None) -> dict[str, str]:
+    return _save_arrays(job.folder / name, {"samples": samples} | ({} if labels is None else {"labels": labels}))
+
+
+def _save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, str]:
+    with whole_file(path) as draft:
+        np.savez_compressed(draft, allow_pickle=False, **arrays)
+    return {path.name: sha256_of(path)}
+
+
+def _write_nats(job: Job, suffix: str, examples: int, draws: int, watch: Watch) -> dict[str, str]:
+    """The likelihood of held-out examples under a state, which is restored anew: one model at a time in memory.
+
+    Returns:
+        The file's hash by its name; nothing where the model's likelihood can't be made one of the discrete data.
+    """
     assert job.likelihood is not None
-    model, _ = restore(job, job.folder / f"state{suffix}")
+    model, _ = restore(job, job.folder / f"state{suffix}", watch)
     held_out, labels = splits.held_out(Path(job.data_folder), job.dev)
     # Which examples are scored is a matter of their content, the same for every model and seed.
     wanted = min(examples, len(held_out))
     chosen = np.flatnonzero(stratified_choice(held_out, labels, wanted, "likelihood"))
     x = torch.from_numpy(held_out[chosen]).to(job.budget.device)
-    with torch.no_grad():
-        found = log_probs(
-            model, job.likelihood, x, _class_log_prior(job), draws, job.likelihood_settings.chunk, job.seed
-        )
-    if found is not None:
-        np.savez_compressed(
-            job.folder / f"nats{suffix}.npz",
-            allow_pickle=False,
-            nats=found.nats,
-            examples=chosen,
-            kind=np.array(found.kind),
-            draws=np.array(found.draws),
-            dims=np.array(found.dims),
-            **({} if found.effective_draws is None else {"effective_draws": found.effective_draws}),
-        )
+    found = log_probs(
+        cast(Model, _Watched(model, watch)),
+        job.likelihood,
+        x,
+        _class_log_prior(job),
+        draws,
+        job.likelihood_settings.chunk,
+        job.seed,
+    )
+    if found is None:
+        return {}
+    arrays = {
+        "nats": found.nats,
+        "examples": chosen,
+        "kind": np.array(found.kind),
+        "draws": np.array(found.draws),
+        "dims": np.array(found.dims),
+    }
+    if found.effective_draws is not None:
+        arrays["effective_draws"] = found.effective_draws
+    return _save_arrays(job.folder / f"nats{suffix}.npz", arrays)
 
 
-def _prepare(job: Job, model: Model, x: np.ndarray, labels: np.ndarray | None) -> dict[str, Any]:
+class _Watched:
+    """A model whose likelihood is taken without a gradient and under a watch."""
+
+    def __init__(self, model: Model, watch: Watch) -> None:
+        self._model = model
+        self._watch = watch
+
+    def log_prob(self, x: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        with self._watch.over("log_prob"), torch.no_grad():
+            return self._model.log_prob(x, labels)
+
+
+def _prepare(job: Job, model: Model, x: np.ndarray, labels: np.ndarray | None, watch: Watch) -> dict[str, Any]:
     """Call ``prepare_for_eval`` where there is one, metered apart from training."""
     prepare = getattr(model, "prepare_for_eval", None)
     if prepare is None:
@@ -152,7 +209,7 @@ def _prepare(job: Job, model: Model, x: np.ndarray, labels: np.ndarray | None) -
             yield batch
 
     began = time.monotonic()
-    with FlopCounter() as counter:
+    with watch.over("prepare_for_eval"), FlopCounter() as counter:
         prepare(metered())
     flops = float(counter.flops)
     if job.budget.flops is not None and flops > PREPARE_SHARE * job.budget.flops:

@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import math
-import zipfile
-import zlib
+import io
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
+from genbench.engine.arrays import read_npy, read_npz
 from genbench.errors import GenbenchError
+from genbench.foreign_files import read_regular
+from genbench.png import GREY, RGB, PngError, essential
 from genbench.specs import DataSpec
 
-MAX_BYTES = 8 << 30
 SAMPLES, LABELS = "samples", "labels"
-HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-"""Readers of an array's header by the version of its format; version 3.0 is for structured arrays alone."""
-
-
-UNREADABLE = (
-    OSError,
-    ValueError,
-    EOFError,
-    KeyError,
-    zipfile.BadZipFile,
-    zlib.error,
-    RuntimeError,  # zipfile's word for an encrypted member; its subclass NotImplementedError, for a method it lacks
-    MemoryError,
-)
-"""What NumPy and zipfile raise for a file that is damaged, hostile or of another kind."""
+MAX_FILES = 1_000_000
+"""Of a folder of PNGs."""
+MAX_OTHER_BYTES = 1 << 20
+"""Of a PNG, beyond its pixels: text and profiles, which are not read."""
 
 
 def load_samples(path: Path, data: DataSpec) -> np.ndarray:
@@ -74,12 +62,11 @@ def load_labels(path: Path, count: int, data: DataSpec) -> np.ndarray | None:
     if path.is_dir() or path.suffix != ".npz":
         return None
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if not {SAMPLES, LABELS} <= set(arrays):
-                return None
-            labels = np.asarray(arrays[LABELS])
-    except UNREADABLE as error:
-        raise GenbenchError(f"{path}: its {LABELS} are not readable: {error}") from None
+        labels = read_npz(path, LABELS, beside=SAMPLES)
+    except (OSError, ValueError, MemoryError) as error:
+        raise GenbenchError(f"{path}: its {LABELS} are not readable: {_said(error)}") from None
+    if labels is None:
+        return None
     if data.classes is None:
         raise GenbenchError(f"{path}: holds {LABELS}, but the data have no classes; leave them out")
     if labels.dtype.kind not in "iu" or labels.shape != (count,):
@@ -96,52 +83,51 @@ def load_labels(path: Path, count: int, data: DataSpec) -> np.ndarray | None:
 
 def _read_array(path: Path) -> np.ndarray:
     if not path.is_file():
-        raise GenbenchError(f"{path}: no such file")
+        raise GenbenchError(f"{path}: {'is no file' if path.exists() else 'no such file'}")
     try:
-        if path.suffix == ".npy":
-            with path.open("rb") as stream:
-                _check_header(path, stream)
-            return np.asarray(np.load(path, allow_pickle=False))
-        with zipfile.ZipFile(path) as archive:
-            # Of what it claims to unpack to: a few bytes may stand for terabytes.
-            _check_size(path, sum(entry.file_size for entry in archive.infolist()))
-            for name in (name for name in archive.namelist() if name.endswith(".npy")):
-                with archive.open(name) as member:
-                    _check_header(path, member)
-        with np.load(path, allow_pickle=False) as arrays:
-            names = list(arrays)
-            if SAMPLES not in names and len(names) != 1:
-                raise GenbenchError(f"{path}: holds the arrays {names}; which are the samples? Name them {SAMPLES!r}")
-            return np.asarray(arrays[SAMPLES if SAMPLES in names else names[0]])
-    except UNREADABLE as error:
-        raise GenbenchError(f"{path}: not readable as {path.suffix}: {error}") from None
+        samples = read_npy(path) if path.suffix == ".npy" else read_npz(path, SAMPLES)
+    except (OSError, ValueError, MemoryError) as error:
+        raise GenbenchError(f"{path}: not readable as {path.suffix}: {_said(error)}") from None
+    assert samples is not None  # only an array that must stand beside another may be missing
+    return samples
+
+
+def _said(error: BaseException) -> str:
+    """What an error says, without the path that the message begins with anyway."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
 def _read_folder(path: Path, data: DataSpec) -> np.ndarray:
-    from PIL import Image, UnidentifiedImageError
-
     if not data.is_image or data.shape[0] not in (1, 3):
         raise GenbenchError(f"{path}: a folder of PNGs holds images, but the data have shape {data.shape}")
     files = sorted(entry for entry in path.iterdir() if entry.suffix.lower() == ".png")
     if not files:
         raise GenbenchError(f"{path}: holds no .png files")
-    images = []
-    for file in files:
-        try:
-            with Image.open(file, formats=["PNG"]) as image:
-                if image.size != (data.shape[2], data.shape[1]):
-                    raise GenbenchError(
-                        f"{file}: is {image.size[0]}x{image.size[1]}, not {data.shape[2]}x{data.shape[1]} "
-                        "pixels; nothing is resized"
-                    )
-                if image.mode != ("L" if data.shape[0] == 1 else "RGB"):
-                    raise GenbenchError(
-                        f"{file}: has mode {image.mode}, not {'L (grey)' if data.shape[0] == 1 else 'RGB'}"
-                    )
-                images.append(np.asarray(image).reshape(data.shape[1], data.shape[2], data.shape[0]).transpose(2, 0, 1))
-        except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-            raise GenbenchError(f"{file}: not a readable PNG: {error}") from None
-    return np.stack(images)
+    if len(files) > MAX_FILES:
+        raise GenbenchError(f"{path}: holds {len(files)} .png files, and at most {MAX_FILES} are read")
+    samples = np.empty((len(files), *data.shape), np.uint8)
+    for index, file in enumerate(files):
+        samples[index] = _read_png(file, data)
+    return samples
+
+
+def _read_png(file: Path, data: DataSpec) -> np.ndarray:
+    """One picture, uint8 ``[C, H, W]``."""
+    from PIL import Image, UnidentifiedImageError
+
+    channels, height, width = data.shape
+    try:
+        content = read_regular(file, MAX_OTHER_BYTES + 4 * data.dims)
+        png = essential(content, most_pixels=1 << 24)
+        if (png.width, png.height) != (width, height):
+            raise GenbenchError(f"{file}: is {png.width}x{png.height}, not {width}x{height} pixels; nothing is resized")
+        with Image.open(io.BytesIO(png.content), formats=["PNG"]) as image:
+            if png.colour != (GREY if channels == 1 else RGB) or png.depth != 8:
+                wanted = "L (grey)" if channels == 1 else "RGB"
+                raise GenbenchError(f"{file}: has mode {image.mode} of {png.depth} bits, not {wanted} of 8")
+            return np.asarray(image).reshape(height, width, channels).transpose(2, 0, 1)
+    except (OSError, PngError, ValueError, SyntaxError, UnidentifiedImageError) as error:
+        raise GenbenchError(f"{file}: not a readable PNG: {_said(error)}") from None
 
 
 def _check(path: Path, samples: np.ndarray, data: DataSpec) -> np.ndarray:
@@ -155,16 +141,3 @@ def _check(path: Path, samples: np.ndarray, data: DataSpec) -> np.ndarray:
             f"{path}: values must lie in 0 .. {data.levels - 1}; at index {index} stands {int(samples[tuple(index)])}"
         )
     return np.ascontiguousarray(samples)
-
-
-def _check_header(path: Path, stream: IO[bytes]) -> None:
-    """Refuse an array whose header claims more than is ever read: NumPy would allocate it before reading on."""
-    read_header = HEADERS.get(np.lib.format.read_magic(stream))
-    if read_header is not None:
-        shape, _, dtype = read_header(stream)
-        _check_size(path, math.prod(shape) * dtype.itemsize)
-
-
-def _check_size(path: Path, size: int) -> None:
-    if size > MAX_BYTES:
-        raise GenbenchError(f"{path}: would take {size >> 30} GiB of memory; at most {MAX_BYTES >> 30} GiB are read")

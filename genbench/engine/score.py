@@ -8,13 +8,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from genbench.disk import sha256_of
 from genbench.engine.bench import bench_of, look_at_files
+from genbench.engine.checkpoint import whole_file
 from genbench.engine.contract import SCORE_COLUMN, prepare_torch
+from genbench.engine.curve import write_csv
 from genbench.engine.grid import GRID_CHANNELS, write_grid
 from genbench.engine.measure import keep_seen
 from genbench.engine.scoring import Bench
 from genbench.engine.scoring import score as score_material
-from genbench.job import Job, outcome_file
+from genbench.job import SEEN, TRAINING_CURVE, Job, outcome_file
 from genbench.record import Score
 
 GRID = 64
@@ -24,7 +27,8 @@ def score(job: Job) -> dict[str, Any]:
     """Score a run's milestones and last state, draw its sample grid, and complete its curve.
 
     Returns:
-        The scores of the last state and those of each milestone, as plain values; none if no metric applies.
+        The scores of the last state and those of each milestone, as plain values; none if no metric applies. The hashes
+        of the files that it left (``files``).
     """
     prepare_torch(job.budget.threads, job.budget.device)
     trained = json.loads(outcome_file(job.folder, "train").read_text())["result"]
@@ -36,12 +40,20 @@ def score(job: Job) -> dict[str, Any]:
         milestones.append({**position, "scores": {name: asdict(entry) for name, entry in scores.items()}})
     material = look_at_files(job, "samples.npz", "nats.npz", bench)
     scores = _with_repeats(job, score_material(material, job.metrics), bench)
+    left = ["curve.csv"]
     if job.foreign_metrics:
         keep_seen(job.folder, material)
+        left.append(SEEN)
     if job.data.is_image and job.data.shape[0] in GRID_CHANNELS:
-        write_grid(material.samples[:GRID], job.data, job.folder / "samples.png")
-    _append_scores(job.folder / "curve.csv", milestones, trained["spent"], scores)
-    return {"scores": {name: asdict(entry) for name, entry in scores.items()}, "milestones": milestones}
+        with whole_file(job.folder / "samples.png") as draft:
+            write_grid(material.samples[:GRID], job.data, draft)
+        left.append("samples.png")
+    _write_curve(job.folder, milestones, trained["spent"], scores)
+    return {
+        "scores": {name: asdict(entry) for name, entry in scores.items()},
+        "milestones": milestones,
+        "files": {name: sha256_of(job.folder / name) for name in left},
+    }
 
 
 def _with_repeats(job: Job, scores: dict[str, Score], bench: Bench) -> dict[str, Score]:
@@ -54,14 +66,14 @@ def _with_repeats(job: Job, scores: dict[str, Score], bench: Bench) -> dict[str,
     return scores
 
 
-def _append_scores(
-    path: Path, milestones: list[dict[str, Any]], spent: dict[str, Any], scores: dict[str, Score]
+def _write_curve(
+    folder: Path, milestones: list[dict[str, Any]], spent: dict[str, Any], scores: dict[str, Score]
 ) -> None:
-    """Add the scores at milestones and at the end to ``curve.csv``, as rows of their own.
+    """Write ``curve.csv``: training's rows, and the scores at milestones and at the end as rows of their own.
 
     A score's column is ``score:<metric>``, which no figure of a model can be called.
     """
-    with path.open(newline="") as stream:
+    with (folder / TRAINING_CURVE).open(newline="") as stream:
         reader = csv.DictReader(stream)
         rows = list(reader)
         names = list(reader.fieldnames or [])
@@ -80,7 +92,4 @@ def _append_scores(
         )
     columns = list(dict.fromkeys([*names, *(name for row in rows for name in row)]))
     rows.sort(key=lambda row: int(row["step"]))
-    with path.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, columns)
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(folder / "curve.csv", columns, rows)

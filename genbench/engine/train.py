@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from genbench.disk import sha256_of
 from genbench.engine import rng, splits
 from genbench.engine.batches import Batches
 from genbench.engine.budget import Clock, Spending
@@ -17,58 +19,74 @@ from genbench.engine.environment import describe, peak_memory
 from genbench.engine.flops import FlopMeter
 from genbench.engine.parameters import count_parameters
 from genbench.engine.progress import Progress
+from genbench.engine.resume import Checkpoints, Training
+from genbench.engine.tampering import Watch
 from genbench.errors import Diverged, OverBudget
-from genbench.job import Job
+from genbench.job import TRAINING_CURVE, Job
 from genbench.model import Model
 
 
 def train(job: Job) -> dict[str, Any]:
     """Train the model of a job until its budget is spent, and leave its states in the working folder.
 
+    Where an earlier process left a checkpoint there, training goes on from it, and ends as if nothing had happened.
+
     Returns:
-        What was spent, what the states are, and where it ran: plain values for JSON.
+        What was spent, what the states are, where it ran, what global state the model changed (``warnings``), the step
+        that it went on from (``resumed_at``) and the hashes of what it left (``files``): plain values for JSON.
 
     Raises:
         Diverged, InvalidOutput, OverBudget: as the model earns it. Anything else is the plugin's own error.
     """
     prepare_torch(job.budget.threads, job.budget.device)
+    with Watch() as watch:
+        return _train(job, watch)
+
+
+def _train(job: Job, watch: Watch) -> dict[str, Any]:
     x, labels = splits.training(Path(job.data_folder), job.dev)
-    model = build(job)
-    parameters = _counted(model, job)
+    model = build(job, watch)
     batch_size = int(job.model.config["batch_size"])
     batches = Batches(x, labels, batch_size, job.seed, torch.device(job.budget.device))
     spending = Spending(job.budget, batch_size, len(batches), job.max_epochs)
     if spending.useful_steps and batch_size > job.budget.images:
         raise OverBudget(f"one batch of {batch_size:,} images is more than the budget of {job.budget.images:,}")
     meter, curve, clock = FlopMeter(job.seed), Curve(), Clock()
-    progress = Progress(job.folder, "train")
-    milestones: list[dict[str, Any]] = []
+    training = Training(spending, meter, curve, clock, watch, parameters=_counted(model, job))
+    checkpoints, progress = Checkpoints(job), Progress(job.folder, "train")
+    model, resumed_at = checkpoints.resume(model, training, lambda: build(job, watch))
 
     clock.start()
     while (ended_by := spending.ended_by(clock.seconds)) is None:
         step = spending.steps
         batch = batches.at(step)
         rng.seed_globals(job.seed, "train", step)
-        with meter.step(step):
-            logs = check_logs(model.train_step(batch, spending.progress))
+        with watch.over("train_step", step), meter.step(step):
+            logs = model.train_step(batch, spending.progress)
         spending.charge(meter.charge)
 
-        curve.add(step, logs)
-        curve.close_row(spending.progress, step + 1, spending.images, spending.flops, clock.seconds)
+        seconds = clock.seconds
+        curve.add(step, check_logs(logs))
+        curve.close_row(spending.progress, step + 1, spending.images, spending.flops, seconds)
         progress.report(spending.progress)
         # The last milestone is the end of the budget: the final state, written below.
-        due = [fraction for fraction in job.milestones[len(milestones) : -1] if spending.budget_share >= fraction]
-        for fraction in due:
+        for fraction in job.milestones[len(training.milestones) : -1]:
+            if spending.budget_share >= fraction:
+                with clock.paused():
+                    _pass_milestone(fraction, job, model, training, checkpoints)
+        if checkpoints.due(seconds):
             with clock.paused():
-                save_state(model.state_dict(), job.folder / f"state-{len(milestones)}")
-            milestones.append(_position(spending, clock, fraction))
+                checkpoints.save(model, training)
     clock.stop()
     # Again, since a model may grow networks at its first step.
-    parameters = max(parameters, _counted(model, job))
+    parameters = max(training.parameters, _counted(model, job))
 
     curve.read()
-    curve.write(job.folder / "curve.csv")
-    save_state(_finite(model.state_dict()), job.folder / "state")
+    for name in (TRAINING_CURVE, "curve.csv"):  # scoring completes the second, and may be begun anew
+        curve.write(job.folder / name)
+    with watch.over("state_dict"):
+        state = model.state_dict()
+    files = save_state(_finite(state), job.folder / "state")
     return {
         "spent": {
             "images": spending.images,
@@ -76,12 +94,27 @@ def train(job: Job) -> dict[str, Any]:
             "flops": spending.flops,
             "seconds": clock.seconds,
             "memory": peak_memory(),
+            "parameters": parameters,
+            "threads": torch.get_num_threads(),
             "ended_by": ended_by,
         },
         "parameters": parameters,
-        "milestones": milestones,
+        "milestones": training.milestones,
         "environment": describe(job.budget),
+        "warnings": watch.warnings,
+        "resumed_at": resumed_at,
+        "files": {**training.files, **files, TRAINING_CURVE: sha256_of(job.folder / TRAINING_CURVE)},
     }
+
+
+def _pass_milestone(fraction: float, job: Job, model: Model, training: Training, checkpoints: Checkpoints) -> None:
+    """Write the state of a milestone, and note where it stands."""
+    began = time.monotonic()
+    with training.watch.over("state_dict"):
+        state = model.state_dict()
+    training.files |= save_state(state, job.folder / f"state-{len(training.milestones)}")
+    training.milestones.append(_position(training.spending, training.clock, fraction))
+    checkpoints.took(time.monotonic() - began)
 
 
 def _counted(model: Model, job: Job) -> int:

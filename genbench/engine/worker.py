@@ -38,15 +38,18 @@ def run_stage(stage: str, job_path: Path, part: int | None = None) -> int:
     """Run one stage of a job, or one part of it, and leave its outcome; returns the exit code, 0 for ``ok``.
 
     Whatever a plugin raises, ``SystemExit`` included, becomes an outcome with the traceback in the log, which is
-    where stderr goes.
+    where stderr goes. The outcome of a stage that went well is its completion mark: ``files`` in what the stage
+    returned, the hash of each file that it left by name, stands there beside its ``result``.
     """
     target = outcome_file(job_path.parent, stage, part)
     try:
+        target.unlink(missing_ok=True)  # an earlier attempt's, which must not be taken for this one's
         module, _, name = STAGES[stage].partition(":")
         job = read_job(job_path)
         arguments = (job,) if part is None else (job, part)
         result: dict[str, Any] = getattr(importlib.import_module(module), name)(*arguments)
-        write_json(target, {"status": "ok", "reason": None, "result": result})
+        files = result.pop("files", {})
+        write_json(target, {"status": "ok", "reason": None, "result": result, "files": files})
     except BaseException as error:
         traceback.print_exc()
         write_json(target, {"status": status_of(error, stage), "reason": reason_of(error)})

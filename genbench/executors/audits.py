@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import signal
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,13 +17,11 @@ from genbench.job import Job
 from genbench.record import Audit
 
 if TYPE_CHECKING:
-    from genbench.executors.supervisor import Ended
+    from genbench.executors.protocol import StageEnd
 
 POLL_SECONDS = 0.2
 OF_THE_MODEL = ("failed", "crashed", "invalid_output", "diverged", "over_budget")
 """Ends of an audit that are the model's doing, and so would be the same again."""
-FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM)
-"""Signals that no model sends itself: a system short of memory, or a person."""
 
 
 class Audits:
@@ -38,12 +34,13 @@ class Audits:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def verdict(self, job: Job, cancelled: threading.Event, make: Callable[[], Ended]) -> Audit | None:
+    def verdict(self, job: Job, stopped: Callable[[], bool], make: Callable[[], StageEnd]) -> Audit | None:
         """The verdict on the likelihood of a job's model; made now unless it is known.
 
         One of several runs of a model makes it while the others wait.
 
         Args:
+            stopped: whether the harness was asked to stop.
             make: carries out the audit.
 
         Returns:
@@ -53,13 +50,13 @@ class Audits:
         key = key_of(job)
         path = self._folder / f"{key}.json"
         lock = self._lock(path)
-        while lock is not None and not cancelled.is_set():
+        while lock is not None and not stopped():
             try:
                 with lock.acquire(timeout=POLL_SECONDS):
                     return _read(path, key) or _made(path, key, make())
             except Timeout:
                 continue
-        return None if cancelled.is_set() else _made(path, key, make())
+        return None if stopped() else _made(path, key, make())
 
     def _lock(self, path: Path) -> FileLock | None:
         """None where the folder cannot be written: each run then makes the verdict for itself."""
@@ -71,8 +68,8 @@ class Audits:
         return FileLock(path.with_suffix(".lock"))
 
 
-def _made(path: Path, key: str, ended: Ended) -> Audit | None:
-    if ended.status not in ("ok", *OF_THE_MODEL) or ended.signal in FROM_OUTSIDE:
+def _made(path: Path, key: str, ended: StageEnd) -> Audit | None:
+    if ended.status not in ("ok", *OF_THE_MODEL):
         return None
     audit = _parse(json.dumps(ended.result), key) if ended.result is not None else None
     if audit is None:

@@ -13,7 +13,7 @@ from genbench.record import Score, clean
 from genbench.specs import MetricSpec
 
 if TYPE_CHECKING:
-    from genbench.executors.supervisor import Ended
+    from genbench.executors.protocol import StageEnd
 
 GIVEN = ("samples.npz", "nats.npz", SEEN)
 """Files of a run that metrics may need; they get copies."""
@@ -36,6 +36,7 @@ class Answer:
 def job_for(job: Job, part: int) -> Job:
     """The job of one third party's metrics: in a folder of its own, with copies of what was sampled and seen."""
     folder = job.folder / f"measure-{part}"
+    shutil.rmtree(folder, ignore_errors=True)  # of an interrupted attempt
     folder.mkdir()
     for name in GIVEN:
         if (job.folder / name).exists():
@@ -45,7 +46,7 @@ def job_for(job: Job, part: int) -> Job:
     return measuring
 
 
-def answer_of(measuring: Job, part: int, ended: Ended) -> Answer:
+def answer_of(measuring: Job, part: int, ended: StageEnd) -> Answer:
     """What a third party's metrics left in their folder, held to what they declared.
 
     Names, direction, unit and signature are the harness's: nobody can put a score under another metric's name.
@@ -92,7 +93,7 @@ def _read(path: Path) -> dict[str, Any]:
     return found if good else nothing
 
 
-def _why_not(spec: MetricSpec, found: dict[str, Any], ended: Ended) -> str | None:
+def _why_not(spec: MetricSpec, found: dict[str, Any], ended: StageEnd) -> str | None:
     """Why a metric gave nothing, or None where it came to its end."""
     if spec.name in found["failed"]:
         return str(found["failed"][spec.name])

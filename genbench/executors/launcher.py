@@ -1,21 +1,30 @@
-"""The harness's side of the fork server: starts processes and hears of their ends."""
+"""The harness's side of the fork server: sockets on which processes can be had, and one-off calls."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import selectors
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from genbench.errors import GenbenchError
-from genbench.executors.processes import Child, kill_tree
+from genbench.executors.connection import Connection, output_pipe
+from genbench.executors.log import CappedLog
+from genbench.executors.mark import signal_name
+from genbench.executors.processes import Child, start_child
+
+MOST_STARTS = 4
+"""Of a fork server: one that keeps ending has a reason that starting it again does not mend."""
+LAST_WORDS_SECONDS = 5.0
 
 
 class HarnessError(GenbenchError):
@@ -27,7 +36,9 @@ class HarnessError(GenbenchError):
 class Launcher:
     """A fork server, started with the environment that determinism and thread limits need.
 
-    Thread counts are read by OpenMP and MKL when torch starts, so all processes of a launcher share one.
+    Thread counts are read by OpenMP and MKL when torch starts, so all processes of a launcher share one. A server that
+    has ended is started again when it is next needed, at most three times, so that one accident does not end a night's
+    runs. Safe to use from several threads.
 
     Args:
         threads: CPU threads a process.
@@ -35,65 +46,59 @@ class Launcher:
     """
 
     def __init__(self, threads: int, scoring: bool = False) -> None:
-        ours, theirs = socket.socketpair()
-        self._channel = ours
-        self._children: dict[int, Child] = {}
-        self._next = 0
+        self._threads = threads
+        self._scoring = scoring
         self._lock = threading.Lock()
-        self._ready = threading.Event()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the launcher
-        with theirs:
-            self._server = subprocess.Popen(
-                # -P: the current folder is the user's and must not shadow modules.
-                [
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "genbench.engine.forkserver",
-                    str(theirs.fileno()),
-                    "scoring" if scoring else "no-scoring",
-                ],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=self._errors,
-                stderr=self._errors,
-                env=environment(threads),
-                start_new_session=True,
-            )
-        self._reader = threading.Thread(target=self._read, name="fork-server", daemon=True)
-        self._reader.start()
+        self._closed = False
+        self._starts = 0
+        self._start_server()
 
-    def start(self, request: Mapping[str, Any], log: Path, cwd: Path) -> Child:
-        """Start a process that carries out a request of :func:`genbench.engine.worker.main`.
+    def connect(self) -> socket.socket:
+        """A socket to a new run server; :class:`~genbench.executors.connection.Connection` says what is said on it.
 
-        Args:
-            log: file to which its output is appended.
-            cwd: its current folder.
+        The server ends, and all that it started, when every copy of the socket has been closed.
 
         Raises:
-            HarnessError: if the fork server is gone.
+            HarnessError: if the fork server has ended and can't be started again.
         """
-        child = Child()
         with self._lock:
-            number, self._next = self._next, self._next + 1
-            self._children[number] = child
-            message = {**request, "id": number, "log": str(log), "cwd": str(cwd)}
-            try:
-                self._channel.sendall(json.dumps(message).encode() + b"\n")
-            except OSError as error:
-                raise HarnessError(f"the fork server has ended: {self._last_words() or error}") from error
-        child.started.wait()
+            while True:
+                if self._closed:
+                    raise HarnessError("the fork server was told to end")
+                if self._server.poll() is None:
+                    ours, theirs = socket.socketpair()
+                    with theirs:
+                        try:
+                            socket.send_fds(self._control, [b"c"], [theirs.fileno()])
+                            return ours
+                        except OSError:
+                            ours.close()
+                self._start_again()
+
+    def start(self, request: Mapping[str, Any], log: Path, cwd: Path) -> Child:
+        """Start a process whose output goes to the end of a file; the way of :mod:`genbench.executors.stages`.
+
+        Raises:
+            HarnessError: if it can't be started.
+        """
+        child = start_child(Connection(self.connect()), request, log, cwd)
         if child.pid is None:
             self.check_alive()
-            raise HarnessError("no process could be started: the system refused another one")
+            raise HarnessError("no process could be started: the fork server has ended or the system refused")
         return child
+
+    @property
+    def server_pid(self) -> int:
+        """Process id of the fork server."""
+        return self._server.pid
 
     def check_alive(self) -> None:
         """Raises:
-        HarnessError: if the fork server has ended.
+        HarnessError: if the fork server has ended and can't be started again.
         """
-        if not self._reader.is_alive():
-            raise HarnessError(f"the fork server has ended: {self._last_words() or 'without a word'}")
+        with self._lock:
+            if self._closed or (self._server.poll() is not None and self._starts >= MOST_STARTS):
+                raise HarnessError(f"the fork server has ended: {self._last_words()}")
 
     def call(
         self,
@@ -110,7 +115,7 @@ class Launcher:
         Raises:
             GenbenchError: what the function refused, with its exit code, or why it failed with its traceback.
         """
-        with tempfile.TemporaryDirectory(prefix="genbench-") as folder:
+        with tempfile.TemporaryDirectory(prefix="genbench-", ignore_cleanup_errors=True) as folder:
             outcome, log = Path(folder, "outcome.json"), Path(folder, "log.txt")
             request = {
                 "task": target,
@@ -118,15 +123,12 @@ class Launcher:
                 "outcome": str(outcome),
                 "sys_path": sys_path or [],
             }
-            child = self.start(request, log, Path(folder))
-            try:
-                if not child.ended.wait(seconds):
-                    raise HarnessError(f"{target} was still running after {seconds:g} s")
-            finally:
-                kill_tree(child)
-            written = log.read_text(errors="replace") if log.exists() else ""
+            with Connection(self.connect()) as connection, CappedLog(str(log)) as capped:
+                code = self._attend(connection, request, folder, capped, seconds)
+            written = log.read_text()
             if not outcome.exists():
-                raise HarnessError(f"{target} ended with {child.exit} and no outcome\n{written}")
+                how = f"by {signal_name(-code)}" if code < 0 else f"with {code}"
+                raise HarnessError(f"{target} ended {how} and no outcome\n{written}")
             found = json.loads(outcome.read_text())
             if found["status"] == "refused":
                 error = GenbenchError(found["reason"])
@@ -137,19 +139,17 @@ class Launcher:
             return found["result"]
 
     def kill(self) -> None:
-        """End every process at once, without waiting for any."""
-        self._server.terminate()
+        """End every process at once, without waiting for any; nothing can be started any more."""
+        self._closed = True
+        with contextlib.suppress(ProcessLookupError):
+            self._server.terminate()
 
     def close(self) -> None:
         """End the server and every process that it started."""
-        with contextlib.suppress(OSError):
-            self._channel.shutdown(socket.SHUT_RDWR)
-        if not self._ready.is_set():
-            self._server.kill()  # still importing, and with no children yet
-        self._server.wait()
-        self._reader.join()
-        self._channel.close()
-        self._errors.close()
+        self._closed = True
+        with self._lock:
+            self._end_server()
+            self._errors.close()
 
     def __enter__(self) -> Launcher:
         return self
@@ -157,33 +157,122 @@ class Launcher:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _read(self) -> None:
-        with contextlib.suppress(OSError), self._channel.makefile("rb") as lines:
-            for line in lines:
-                self._hear(json.loads(line))
-        # The server is gone, and with it all that it started.
-        self._ready.set()
-        for child in list(self._children.values()):
-            child.started.set()
-            child.ended.set()
+    def _start_server(self) -> None:
+        self._starts += 1
+        self._control, theirs = socket.socketpair()
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the launcher
+        with theirs:
+            self._server = subprocess.Popen(
+                # -P: the current folder is the user's and must not shadow modules.
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "genbench.engine.forkserver",
+                    str(theirs.fileno()),
+                    "scoring" if self._scoring else "no-scoring",
+                ],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=self._errors,
+                stderr=self._errors,
+                env=environment(self._threads),
+                start_new_session=True,
+            )
 
-    def _hear(self, message: dict[str, Any]) -> None:
-        if "ready" in message:
-            self._ready.set()
-        elif "started" in message:
-            child = self._children[message["started"]]
-            child.pid = message["pid"]
-            child.started.set()
-        elif "ended" in message:
-            child = self._children.pop(message["ended"])
-            child.exit, child.cpu_seconds = message["exit"], message["cpu_seconds"]
-            child.started.set()  # also where it could not be started at all
-            child.ended.set()
+    def _start_again(self) -> None:
+        """
+        Raises:
+            HarnessError: if it has ended too often.
+        """
+        self._end_server()
+        if self._starts >= MOST_STARTS:
+            raise HarnessError(f"the fork server has ended: {self._last_words()}")
+        self._errors.close()
+        self._start_server()
+
+    def _end_server(self) -> None:
+        ready = False
+        with contextlib.suppress(OSError):
+            ready = bool(self._control.recv(1, socket.MSG_DONTWAIT))
+        with contextlib.suppress(OSError):
+            self._control.shutdown(socket.SHUT_RDWR)
+        if not ready:
+            self._server.kill()  # still importing, and without children yet
+        self._server.wait()
+        self._control.close()
+
+    def _attend(
+        self, connection: Connection, request: Mapping[str, Any], folder: str, log: CappedLog, seconds: float | None
+    ) -> int:
+        """Start a process and wait until it and all that it started has ended; returns its exit code."""
+        read, write = output_pipe()
+        try:
+            connection.start(request, folder, write)
+        except OSError as error:
+            os.close(read)
+            raise self._lost(request) from error
+        finally:
+            os.close(write)
+        deadline = None if seconds is None else time.monotonic() + seconds
+        expired = False
+        with os.fdopen(read, "rb", buffering=0) as output, selectors.DefaultSelector() as selector:
+            selector.register(connection, selectors.EVENT_READ)
+            selector.register(output, selectors.EVENT_READ)
+            while True:
+                timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+                ready = {key.fileobj for key, _ in selector.select(timeout)}
+                if output in ready and not pump(output, log):
+                    selector.unregister(output)
+                if connection in ready and (code := self._heard(connection, request)) is not None:
+                    if expired:
+                        break
+                    while pump(output, log):
+                        pass
+                    return code
+                if deadline is not None and time.monotonic() >= deadline:
+                    if expired:
+                        break
+                    connection.signal("SIGKILL")
+                    expired, deadline = True, deadline + LAST_WORDS_SECONDS
+        raise HarnessError(f"{request['task']} was still running after {seconds:g} s")
+
+    def _heard(self, connection: Connection, request: Mapping[str, Any]) -> int | None:
+        """The exit code, once the process has ended.
+
+        Raises:
+            HarnessError: if it could not be started, or nobody is there any more.
+        """
+        messages = connection.receive()
+        if messages is None:
+            raise self._lost(request)
+        for message in messages:
+            if "refused" in message:
+                raise HarnessError(f"no process could be started: {message['refused']}")
+            if "ended" in message:
+                return int(message["exit"])
+        return None
+
+    def _lost(self, request: Mapping[str, Any]) -> HarnessError:
+        """Why a run server has gone: with the fork server, or alone."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._server.wait(LAST_WORDS_SECONDS)
+            return HarnessError(f"the fork server has ended: {self._last_words()}")
+        return HarnessError(f"the process that {request['task']} was started by has ended")
 
     def _last_words(self) -> str:
-        self._server.wait(timeout=5)
+        if self._errors.closed:
+            return "it was closed"
         self._errors.seek(0)
-        return self._errors.read().decode(errors="replace").strip()
+        return self._errors.read().decode(errors="replace").strip() or "without a word"
+
+
+def pump(output: IO[bytes], log: CappedLog) -> bool:
+    """Bring into a log what has been printed, a bounded part of it at a time; False if nothing more will come now."""
+    received = output.read(1 << 16)
+    if received:
+        log.feed(received)
+    return bool(received)
 
 
 def environment(threads: int) -> dict[str, str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import Protocol
+from typing import Literal, Protocol
 
+from genbench.executors.context import Context
 from genbench.executors.launcher import Launcher
-from genbench.executors.run import Context, carry_out
+from genbench.executors.run import carry_out
 from genbench.job import Stage
 from genbench.matrix import PlannedRun
 from genbench.record import Record
@@ -37,23 +38,24 @@ class LocalExecutor:
     def __init__(self, launcher: Launcher, jobs: int) -> None:
         self._launcher = launcher
         self.jobs = jobs
-        self._cancelled = threading.Event()
+        self._stop: Literal["cancel", "kill"] | None = None
         self._lock = threading.Lock()
 
     def cancel(self) -> None:
         """Start nothing more, end what is running, and commit it as ``cancelled``."""
-        self._cancelled.set()
+        self._stop = self._stop or "cancel"
 
-    @property
-    def cancelled(self) -> bool:
-        return self._cancelled.is_set()
+    def kill(self) -> None:
+        """End everything at once and commit nothing; what was done so far stays for the next call."""
+        self._stop = "kill"
 
     def execute(self, runs: Sequence[PlannedRun], context: Context, observer: Observer) -> None:
         """Carry out runs in order; returns when all have ended or the executor was cancelled.
 
         Raises:
             StoreError: if the results folder refuses; what is running then ends first.
-            HarnessError: if the fork server has ended; what was not begun is left for the next call.
+            Killed: if :meth:`kill` was called.
+            HarnessError: if no fork server can be kept; what was not begun is left for the next call.
         """
         with ThreadPoolExecutor(self.jobs, thread_name_prefix="run") as pool:
             futures: set[Future[None]] = {pool.submit(self._one, run, context, observer) for run in runs}
@@ -68,7 +70,7 @@ class LocalExecutor:
                 raise
 
     def _one(self, run: PlannedRun, context: Context, observer: Observer) -> None:
-        if self.cancelled:
+        if self._stop is not None:
             return
         self._launcher.check_alive()
 
@@ -81,7 +83,7 @@ class LocalExecutor:
             run,
             context,
             self._launcher,
-            self._cancelled,
+            lambda: self._stop,
             lambda stage, progress: tell(lambda: observer.progressed(run, stage, progress)),
         )
         tell(lambda: observer.finished(run, record))

@@ -9,7 +9,8 @@ from genbench import paths
 from genbench.benchmark import Benchmark
 from genbench.executors.audits import Audits
 from genbench.executors.launcher import Launcher
-from genbench.executors.run import Context
+from genbench.executors.context import Context
+from genbench.job import CHECKPOINT_SECONDS
 from genbench.matrix import metrics_of, sys_path
 from genbench.plugins import Registry
 from genbench.specs import EvaluatorSpec
@@ -17,7 +18,13 @@ from genbench.store import Store
 from genbench.supplies import change_evaluators
 
 
-def make_context(registry: Registry, benchmark: Benchmark, store: Store, launcher: Launcher) -> Context:
+def make_context(
+    registry: Registry,
+    benchmark: Benchmark,
+    store: Store,
+    launcher: Launcher,
+    checkpoint_seconds: float | None = None,
+) -> Context:
     """Bring the benchmark's data into the cache, find its evaluators' weights, and check both.
 
     Raises:
@@ -37,7 +44,13 @@ def make_context(registry: Registry, benchmark: Benchmark, store: Store, launche
     audits = Audits(paths.audit_cache())
     benchmark = _ready(registry, benchmark, launcher)
     return Context(
-        benchmark, *metrics_of(registry, benchmark), store, data_folder, str(paths.reference_cache()), audits
+        benchmark,
+        *metrics_of(registry, benchmark),
+        store,
+        data_folder,
+        str(paths.reference_cache()),
+        audits,
+        CHECKPOINT_SECONDS if checkpoint_seconds is None else checkpoint_seconds,
     )
 
 

@@ -1,14 +1,20 @@
-"""Processes that the fork server started, and their ends."""
+"""Processes that threads of the harness watch, for :mod:`genbench.executors.stages`."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import psutil
+
+from genbench.executors.connection import Connection
 
 TERM_SECONDS = 2.0
 
@@ -28,6 +34,33 @@ class Child:
     cpu_seconds: float = 0.0
     started: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
+
+
+def start_child(connection: Connection, request: Mapping[str, Any], log: Path, cwd: Path) -> Child:
+    """Start a process, its output to the end of a file, and hear of its end in a thread."""
+    child = Child()
+    threading.Thread(target=_attend, args=(child, connection, request, log, cwd), daemon=True).start()
+    child.started.wait()
+    return child
+
+
+def _attend(child: Child, connection: Connection, request: Mapping[str, Any], log: Path, cwd: Path) -> None:
+    with connection, contextlib.suppress(OSError):
+        with log.open("ab") as output:
+            connection.start(request, str(cwd), output.fileno())
+        while child.exit is None:
+            select.select([connection], [], [])
+            messages = connection.receive()
+            if messages is None:
+                break
+            for message in messages:
+                if "started" in message:
+                    child.pid = message["started"]
+                    child.started.set()
+                if "ended" in message:
+                    child.exit, child.cpu_seconds = message["exit"], message["cpu_seconds"]
+    child.started.set()  # also where it could not be started at all
+    child.ended.set()
 
 
 def kill_tree(child: Child) -> None:

@@ -9,9 +9,10 @@ if it came to the end of its work.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from genbench.record import Status
+if TYPE_CHECKING:  # records bring what would double the time that a supervisor takes to start
+    from genbench.record import Status
 
 CANCEL = "cancel"
 
@@ -73,6 +74,7 @@ class StageEnd:
         cpu_seconds: user and system time of all its processes.
         peak_memory: bytes of resident memory at the peak of its process tree.
         cores: that it was pinned to; empty if it was not.
+        warnings: what a reader of the record should know: a log that could not be written, say.
     """
 
     name: str
@@ -84,3 +86,4 @@ class StageEnd:
     cpu_seconds: float = 0.0
     peak_memory: int = 0
     cores: list[int] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)

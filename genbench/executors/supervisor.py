@@ -1,199 +1,289 @@
-"""One run from its job to its outcome: stages started, limits enforced, nothing left behind."""
+"""The supervisor of a run: a small process that has its stages carried out, one after another, within their limits.
+
+    python -m genbench.executors.supervisor DESCRIPTOR
+
+The descriptor is a socket to a run server (:mod:`genbench.executors.connection`); what is said on stdin and stdout is
+in :mod:`genbench.executors.protocol`. It runs no code of plugins and imports next to nothing, so neither a hang nor an
+exhausted memory of theirs is one of its own. One loop, which waits for nothing longer than until the next poll.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import functools
+import dataclasses
+import fcntl
 import json
+import os
+import selectors
+import shutil
 import signal
-import threading
+import socket
+import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
-import psutil
+from genbench.executors import tree
+from genbench.executors.connection import Connection, output_pipe
+from genbench.executors.cores import Cores
+from genbench.executors.log import CappedLog
+from genbench.executors.mark import judge
+from genbench.executors.protocol import CANCEL, StageEnd, StageRequest, Supervision
+from genbench.executors.stage import Stage
 
-from genbench.executors import foreign
-from genbench.executors.audits import Audits
-from genbench.executors.launcher import HarnessError, Launcher
-from genbench.executors.processes import Child, family, kill_session, kill_tree
-from genbench.job import JOB, PROGRESS, STAGES, Job, Stage, outcome_file
-from genbench.record import Audit, Status
+if TYPE_CHECKING:
+    from genbench.record import Status
 
-POLL_SECONDS = 0.1
-AUDIT_SECONDS = 600.0
-"""The least time that an audit has: what it finds hangs on the model, not on the benchmark's budget."""
-LOG = "log.txt"
-
-OnProgress = Callable[[Stage, float], None]
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a stage ended: ``ok`` with a result, or with a status, a reason, and the signal if one ended it."""
-
-    status: Status
-    reason: str | None
-    result: dict[str, Any] | None
-    signal: int | None = None
+PROGRESS_SECONDS = 0.2
+"""Between two words of progress."""
+LONGEST_PAUSE = 0.05
+CHUNK = 1 << 18
+"""Bytes of output that are taken before the other duties have their turn."""
+START_SECONDS = 300.0
+"""That a fork server may take to import everything."""
+STUCK_SECONDS = 5.0
+"""After SIGKILL, that the run server has to say that nothing is left."""
 
 
-@dataclass
-class Outcome:
-    """How a run went.
-
-    Attributes:
-        status, reason: of the record.
-        results: what each finished stage returned.
-        audit: the verdict on the likelihood of the model, or None where it has none.
-        answers: what each third party's metrics gave.
-        stage_seconds: wall time of each stage.
-        cpu_seconds: of all its processes but the audit's.
-        peak_memory: bytes, the most that a stage's process tree was seen to hold.
-    """
-
-    status: Status = "ok"
-    reason: str | None = None
-    results: dict[str, dict[str, Any]] = field(default_factory=dict)
-    audit: Audit | None = None
-    answers: list[foreign.Answer] = field(default_factory=list)
-    stage_seconds: dict[str, float] = field(default_factory=dict)
-    cpu_seconds: float = 0.0
-    peak_memory: int = 0
+class HarnessGone(Exception):
+    """Nobody is at the other end of the lifeline."""
 
 
-def supervise(
-    job: Job, launcher: Launcher, audits: Audits, cancelled: threading.Event, on_progress: OnProgress
-) -> Outcome:
-    """Audit the model's likelihood where nobody has, then run the stages of a job one after another until one fails.
+class Supervisor:
+    """Carries out a :class:`~genbench.executors.protocol.Supervision`.
 
     Args:
-        audits: the verdicts known so far; a new one is added.
-        cancelled: set to end the run as ``cancelled``.
-        on_progress: told the stage and the share of the training budget spent, a few times a second.
+        connection: to the run server.
+        stdin, stdout: descriptors of the lifeline and of the way back.
     """
-    outcome = Outcome()
-    run = functools.partial(_timed_stage, launcher, cancelled, on_progress, outcome)
-    if job.likelihood is not None:
-        outcome.audit = audits.verdict(job, cancelled, lambda: run(job, "audit"))
-        if outcome.audit is not None and outcome.audit.verdict == "failed":
-            job = replace(job, likelihood=None)  # so that its numbers are nowhere
-            job.write()
-    for stage in STAGES:
-        ended = run(job, stage)
-        if ended.result is None:
-            outcome.status, outcome.reason = ended.status, ended.reason
-            return outcome
-        outcome.results[stage] = ended.result
-    for part in range(len(job.foreign_metrics)):
-        measuring = foreign.job_for(job, part)
-        ended = run(measuring, "measure", part)
-        foreign.append_log(measuring, job.folder / LOG)
-        if ended.status == "cancelled":
-            outcome.status, outcome.reason = ended.status, ended.reason
-            return outcome
-        outcome.answers.append(foreign.answer_of(measuring, part, ended))
-    return outcome
+
+    def __init__(self, connection: Connection, stdin: int, stdout: int) -> None:
+        self._connection = connection
+        self._stdin = stdin
+        self._stdout = stdout
+        self._heard = b""
+        self._to_tell = b""
+        self._cancelled = False
+        self._server: int | None = None
+        self._selector = selectors.DefaultSelector()
+
+    def run(self) -> None:
+        """From the first line on stdin to the last on stdout.
+
+        Raises:
+            HarnessGone: if the lifeline has closed; nothing runs any more then.
+        """
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: self._cancel())
+        supervision = self._first_line()
+        for descriptor in (self._stdin, self._stdout):
+            os.set_blocking(descriptor, False)
+        self._selector.register(self._stdin, selectors.EVENT_READ)
+        self._selector.register(self._connection, selectors.EVENT_READ)
+        cores = Cores(supervision.threads)
+        try:
+            for request in supervision.stages:
+                end = self._carry_out(request, supervision.log, cores.claimed)
+                self._tell({"ended": dataclasses.asdict(end)})
+                if end.status != "ok":
+                    break
+        finally:
+            self._leave_nothing()
+            cores.close()
+        os.set_blocking(self._stdout, True)
+        self._flush()
+
+    def _first_line(self) -> Supervision:
+        while b"\n" not in self._heard:
+            received = os.read(self._stdin, 1 << 16)
+            if not received:
+                raise HarnessGone
+            self._heard += received
+        line, _, self._heard = self._heard.partition(b"\n")
+        given = json.loads(line)
+        return Supervision(**{**given, "stages": [StageRequest(**stage) for stage in given["stages"]]})
+
+    def _carry_out(self, request: StageRequest, log: str, cores: list[int]) -> StageEnd:
+        self._tell({"stage": request.name, "progress": 0.0})
+        if self._cancelled:
+            return StageEnd(request.name, "cancelled", "the harness was asked to stop", None)
+        try:
+            with CappedLog(log) as capped, _folder(request.cwd):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(request.mark)  # of an earlier attempt
+                end = self._watched(Stage(request), capped, cores)
+        except OSError as error:
+            reason = f"{request.name} could not be started: {error.strerror}: {error.filename or log}"
+            return StageEnd(request.name, "harness_error", reason, None)
+        if capped.error is not None:
+            end.warnings.append(f"{os.path.basename(log)} could not be written in whole: {capped.error}")
+        return end
+
+    def _watched(self, stage: Stage, log: CappedLog, cores: list[int]) -> StageEnd:
+        """A stage, from its start until nothing of it is left."""
+        request, oom_kills = stage.request, tree.oom_kills()
+        read, write = output_pipe()
+        with contextlib.suppress(OSError, AttributeError):  # a larger pipe, where one may be had: fewer wake-ups
+            fcntl.fcntl(read, fcntl.F_SETPIPE_SZ, 1 << 20)
+        self._selector.register(read, selectors.EVENT_READ)
+        try:
+            try:
+                self._connection.start(request.work, request.cwd, write, cores)
+            except OSError:
+                stage.lost = True
+            finally:
+                os.close(write)
+            while stage.exit_code is None and not stage.lost:
+                self._duties(stage)
+                self._attend(stage, log, read)
+            while self._pump(read, log):
+                pass
+            if stage.lost and stage.watch is not None:
+                stage.watch.tree.kill()
+        finally:
+            with contextlib.suppress(KeyError):
+                self._selector.unregister(read)
+            os.close(read)
+        status: Status
+        reason: str | None
+        result: dict[str, Any] | None = None
+        if stage.verdict is not None:
+            status, reason = stage.verdict
+        elif stage.exit_code is None:
+            status, reason = "lost", f"{stage.title}: the server of its processes has gone"
+        else:
+            name = os.path.basename
+            oom_killed = tree.oom_kills() > oom_kills
+            status, reason, result = judge(stage.title, request.mark, name(log.path), stage.exit_code, oom_killed)
+        code = stage.exit_code
+        return StageEnd(
+            name=request.name,
+            status=status,
+            reason=reason,
+            result=result,
+            signal=-code if code is not None and code < 0 else None,
+            seconds=stage.seconds(),
+            cpu_seconds=stage.cpu_seconds,
+            peak_memory=stage.peak_memory(),
+            cores=cores,
+        )
+
+    def _duties(self, stage: Stage) -> None:
+        """What is due now: limits enforced, progress told."""
+        now = time.monotonic()
+        if self._cancelled:
+            stage.condemn("cancelled", "the harness was asked to stop", now)
+        if stage.watch is None and now > stage.began + START_SECONDS:
+            stage.condemn("harness_error", f"the fork server did not answer within {START_SECONDS:g} s", now)
+        for number in stage.check(now):
+            self._connection.signal(number)
+        if stage.killed_at is not None and now > stage.killed_at + STUCK_SECONDS:
+            stage.lost = True
+        if not self._to_tell and (progress := stage.news(now, PROGRESS_SECONDS)) is not None:
+            self._tell({"stage": stage.request.name, "progress": progress})
+
+    def _attend(self, stage: Stage, log: CappedLog, output: int) -> None:
+        """Wait for whatever comes first: a word from anybody, output, or the next duty."""
+        self._flush()
+        ready = {key.fileobj for key, _ in self._selector.select(stage.pause(LONGEST_PAUSE))}
+        if self._stdin in ready:
+            self._hear_harness()
+        if output in ready and not self._pump(output, log):
+            self._selector.unregister(output)
+        if self._connection in ready:
+            messages = self._connection.receive()
+            if messages is None:
+                stage.lost = True
+            for message in messages or ():
+                self._server = message.get("server", self._server)
+                stage.hear(message)
+
+    def _pump(self, output: int, log: CappedLog) -> bool:
+        """Bring what was printed into the log, a bounded part of it; False if nothing more will come now."""
+        try:
+            received = os.read(output, CHUNK)
+        except BlockingIOError:
+            return False
+        if received:
+            log.feed(received)
+        return bool(received)
+
+    def _hear_harness(self) -> None:
+        received = os.read(self._stdin, 4096)
+        if not received:
+            raise HarnessGone
+        *lines, self._heard = (self._heard + received).split(b"\n")
+        if CANCEL.encode() in lines:
+            self._cancel()
+
+    def _cancel(self) -> None:
+        self._cancelled = True
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        self._to_tell += json.dumps(message).encode() + b"\n"
+        self._flush()
+
+    def _flush(self) -> None:
+        """What the pipe takes now: a harness that is held (Ctrl-Z) must not keep limits from being enforced.
+
+        Raises:
+            HarnessGone: if nobody reads.
+        """
+        try:
+            while self._to_tell:
+                self._to_tell = self._to_tell[os.write(self._stdout, self._to_tell) :]
+        except BlockingIOError:
+            return
+        except BrokenPipeError as error:
+            raise HarnessGone from error
+
+    def _leave_nothing(self) -> None:
+        """Let the run server end everything and itself; if it can't, do it from here."""
+        self._connection.hang_up()
+        if self._server is None:  # so there are no processes
+            return
+        end = time.monotonic() + STUCK_SECONDS
+        known = tree.descendants(self._server)
+        while self._connection.receive() is not None:
+            if time.monotonic() > end:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self._server, signal.SIGKILL)
+                tree.send(known, signal.SIGKILL)
+                return
+            time.sleep(0.001)
 
 
-def _timed_stage(
-    launcher: Launcher,
-    cancelled: threading.Event,
-    on_progress: OnProgress,
-    outcome: Outcome,
-    job: Job,
-    stage: Stage,
-    part: int | None = None,
-) -> Ended:
-    began = time.monotonic()
+@contextlib.contextmanager
+def _folder(path: str) -> Iterator[None]:
+    """A folder for the time of a stage: one that was not there before is gone afterwards."""
     try:
-        return _run_stage(stage, part, job, launcher, cancelled, on_progress, outcome)
-    except HarnessError as error:
-        return Ended("harness_error", str(error), None)
+        os.mkdir(path)
+    except FileExistsError:
+        yield
+        return
+    try:
+        yield
     finally:
-        name = stage if part is None else f"{stage}-{part}"
-        outcome.stage_seconds[name] = time.monotonic() - began
+        shutil.rmtree(path, onerror=_open_up)
 
 
-def _run_stage(
-    stage: Stage,
-    part: int | None,
-    job: Job,
-    launcher: Launcher,
-    cancelled: threading.Event,
-    on_progress: OnProgress,
-    outcome: Outcome,
-) -> Ended:
-    request = {"stage": stage, "part": part, "job": str(job.folder / JOB), "sys_path": job.sys_path}
-    child = launcher.start(request, job.folder / LOG, job.folder)
-    allowed = job.budget.seconds + job.budget.grace
-    if stage == "audit":
-        allowed = max(allowed, AUDIT_SECONDS)
-    deadline = time.monotonic() + allowed
-    assert child.pid is not None
-    verdict: tuple[Status, str] | None = None
-    ours = stage in ("score", "measure")  # the evaluator's memory is not the model's
-    while not child.ended.wait(POLL_SECONDS):
-        held = _tree_memory(child.pid)
-        if not ours and stage != "audit":
-            outcome.peak_memory = max(outcome.peak_memory, held)
-        on_progress(stage, _read_progress(job, stage))
-        if cancelled.is_set():
-            verdict = "cancelled", "the harness was asked to stop"
-        elif held > job.budget.memory:
-            verdict = (
-                "harness_error" if ours else "oom_host",
-                (f"{stage} held {held >> 20} MiB of memory where the benchmark allows {job.budget.memory >> 20} MiB"),
-            )
-        elif time.monotonic() > deadline:
-            verdict = (
-                "timeout",
-                (
-                    f"{stage} was still running after {allowed:g} s, where the benchmark allows "
-                    f"{job.budget.seconds:g} s and {job.budget.grace:g} s of grace"
-                ),
-            )
-        if verdict is not None:
-            kill_tree(child)
-            break
-    if stage != "audit":  # which serves all runs of the model
-        outcome.cpu_seconds += child.cpu_seconds
-    kill_session(child.pid)
-    return Ended(*verdict, None) if verdict else _verdict(stage, part, job, child)
+def _open_up(function: Callable[[str], object], path: str, error: object) -> None:
+    """Remove what its owner had closed to himself; what can't be removed at all goes with the run's folder."""
+    with contextlib.suppress(OSError):
+        os.chmod(os.path.dirname(path), 0o700)
+        os.chmod(path, 0o700, follow_symlinks=False) if os.chmod in os.supports_follow_symlinks else None
+        function(path)
 
 
-def _verdict(stage: Stage, part: int | None, job: Job, child: Child) -> Ended:
-    """What an ended process means. Without a completion mark an exit code of 0 is a failure too."""
-    mark = outcome_file(job.folder, stage, part)
-    if mark.exists():
-        found = json.loads(mark.read_text())
-        if found["status"] != "ok":
-            return Ended(found["status"], f"{stage}: {found['reason']}", None)
-        if child.exit == 0:
-            return Ended("ok", None, found["result"])
-    if child.exit is None:
-        return Ended("harness_error", f"{stage}: the fork server was lost", None)
-    if child.exit < 0:
-        number = -child.exit
-        name = signal.Signals(number).name if number in list(signal.Signals) else f"signal {number}"
-        return Ended("crashed", f"{stage} was ended by {name}; see {LOG}", None, number)
-    return Ended("failed", f"{stage} exited with {child.exit} before it was done; see {LOG}", None)
+def main() -> int:
+    """Returns the exit code: 0 if the work came to its end, 1 if the harness had gone."""
+    with Connection(socket.socket(fileno=int(sys.argv[1]))) as connection:
+        try:
+            Supervisor(connection, 0, 1).run()
+        except HarnessGone:
+            return 1
+    return 0
 
 
-def _tree_memory(pid: int) -> int:
-    """Resident bytes of a process and its descendants."""
-    total = 0
-    for process in family(pid):
-        with contextlib.suppress(psutil.Error):
-            total += process.memory_info().rss
-    return total
-
-
-def _read_progress(job: Job, stage: Stage) -> float:
-    """The share of the training budget spent; 0 before training and 1 once it is over."""
-    if stage != "train":
-        return 0.0 if stage == "audit" else 1.0
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        return float((job.folder / PROGRESS).read_text().split()[1])
-    return 0.0
+if __name__ == "__main__":
+    sys.exit(main())

@@ -14,7 +14,7 @@ from genbench.benchmark import Benchmark
 from genbench.errors import SpecError
 from genbench.executors.launcher import Launcher
 from genbench.executors.prepare import make_context
-from genbench.executors.run import make_job
+from genbench.executors.context import make_job
 from genbench.job import Job
 from genbench.matrix import PlannedRun, choose
 from genbench.plugins import Registry
@@ -66,7 +66,8 @@ def task(
     with tempfile.TemporaryDirectory(prefix="genbench-") as folder, Launcher(benchmark.budget.threads) as launcher:
         store = Store(Path(folder))
         context = make_context(registry, benchmark, store, launcher)
-        job = make_job(PlannedRun(RunKey(benchmark.folder, model.name, seed), entry, "new", None), context)
+        run = PlannedRun(RunKey(benchmark.folder, model.name, seed), entry, "new", None)
+        job = make_job(run, context, Path(folder))
         job.write()
         yield Task(job, launcher)
 

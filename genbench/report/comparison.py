@@ -59,7 +59,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         for line in _problems(side):
             console.print(plain(line, "red"))
     for refused in comparison.refused:
-        console.print(plain(f"Not compared: {refused.title}: {refused.reason}", "red"))
+        console.print(plain(f"Not compared: {legend.shortened(f'{refused.title}: {refused.reason}')}", "red"))
     for line in _warnings(comparison):
         console.print(plain(line, "yellow"))
     for line in [*_undecided(comparison), *_explanations(comparison), *_left_away(layout)]:
@@ -124,6 +124,8 @@ def _side(side: Side) -> dict[str, Any]:
         "anchor": side.anchor,
         "ok": len(side.good),
         "seeds": side.seeds,
+        "ended_by_clock": legend.ended_by_clock(side.records),
+        "warnings": {str(record.seed): record.warnings for record in side.records if record.warnings},
         "left_out": [asdict(entry) for entry in side.left_out],
     }
 
@@ -143,7 +145,8 @@ def _by_seed(flags: dict[int, str]) -> dict[str, str]:
 
 
 def _named(side: Side) -> str:
-    return side.name + f" {ANCHOR}" * side.anchor
+    timed = bool(legend.ended_by_clock(side.records))
+    return legend.shortened(side.name) + f" {ANCHOR}" * side.anchor + f" {legend.CLOCK}" * timed
 
 
 def _warnings(comparison: Comparison) -> list[str]:
@@ -160,6 +163,12 @@ def _warnings(comparison: Comparison) -> list[str]:
                 )
     if comparison.a.anchor or comparison.b.anchor:
         lines.append(f"{ANCHOR} anchor: a known point of the scale, not a contender.")
+    sides = (comparison.a, comparison.b)
+    lines += legend.clock_words(
+        {side.name: (len(legend.ended_by_clock(side.records)), len(side.records)) for side in sides}
+    )
+    for side in sides:
+        lines += legend.warning_words(side.name, side.records)
     return lines
 
 
@@ -229,7 +238,7 @@ def _problems(side: Side) -> list[str]:
     ]
     missing = side.seeds - len(side.records)
     lines += [f"{side.name}: {missing} of {side.seeds} seeds not run"] if missing else []
-    return lines + [f"Left out: {entry.run}: {entry.reason}" for entry in side.left_out]
+    return lines + [f"Left out: {legend.shortened(f'{entry.run}: {entry.reason}')}" for entry in side.left_out]
 
 
 def _explanations(comparison: Comparison) -> list[str]:

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from genbench.report.printable import printable
+from genbench.report.printable import printable, printable_lines
 
 
 def table_of(rows: list[list[str]], header: list[str] | None, styles: list[str] | None = None) -> Table:
@@ -18,7 +18,9 @@ def table_of(rows: list[list[str]], header: list[str] | None, styles: list[str] 
     width = len(header or rows[0])
     for index in range(width):
         foldable = index in (0, width - 1)
-        table.add_column(escape(header[index]) if header else "", overflow="fold", no_wrap=not foldable)
+        table.add_column(
+            escape(printable_lines(header[index])) if header else "", overflow="fold", no_wrap=not foldable
+        )
     for index, row in enumerate(rows):
         table.add_row(*map(plain, row), style=styles[index] if styles else "")
     return table
@@ -67,7 +69,7 @@ def _fits(console: Console, rows: list[list[str]], header: list[str]) -> bool:
 def _whole(rows: list[list[str]], header: list[str], no_wrap: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for title in header:
-        table.add_column(escape(title), overflow="fold", no_wrap=no_wrap)
+        table.add_column(escape(printable_lines(title)), overflow="fold", no_wrap=no_wrap)
     for row in rows:
         table.add_row(*map(plain, row))
     return table

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from genbench.columns import ESTIMATE, Column
 from genbench.leaderboard import Leaderboard
+from genbench.record import Record
 from genbench.report.numbers import LARGE, significant
 from genbench.report.printable import printable
-from genbench.rows import FLAGGED, UNAUDITED, Cell
+from genbench.rows import FLAGGED, UNAUDITED, Cell, Row
 from genbench.statistics import ALPHA, MIN_SEEDS, Components
+
+
+ANCHOR = "†"
+CLOCK = "‡"
+"""Printed behind a model some of whose runs the clock ended."""
+NAME_WIDTH = 200
+"""Longer names are cut: a record may be of a model with any."""
+MOST_LINES = 20
+"""Of one sort in a legend: a folder of others' records may be wrong in any number of ways."""
 
 
 def title(board: Leaderboard) -> str:
@@ -37,7 +48,72 @@ def explanations(board: Leaderboard, whole: Leaderboard | None = None) -> list[s
         *_likelihoods(board),
         *_copying(board),
         *_flags(whole or board),
+        *_clock(whole or board),
+        *_warnings(whole or board),
     ]
+
+
+def named(row: Row) -> str:
+    """A row's model as every table calls it, without its marks."""
+    return shortened(row.model, NAME_WIDTH)
+
+
+def marks(row: Row) -> str:
+    """What is printed behind a row's model."""
+    return f" {ANCHOR}" * row.anchor + f" {CLOCK}" * bool(ended_by_clock(row.records))
+
+
+def ended_by_clock(records: Sequence[Record]) -> list[int]:
+    """The seeds of the records whose training the clock ended, and neither images nor FLOPs."""
+    return [record.seed for record in records if record.spent.get("ended_by") == "seconds"]
+
+
+def warnings(records: Sequence[Record]) -> list[str]:
+    """What the records warn of, each text once."""
+    return list(dict.fromkeys(printable(text) for record in records for text in record.warnings))
+
+
+def clock_words(timed: Mapping[str, tuple[int, int]]) -> list[str]:
+    """The line on runs that the clock ended, if there are any.
+
+    Args:
+        timed: model to how many of its seeds, of how many.
+    """
+    found = [f"{name} ({count} of {of} seeds)" for name, (count, of) in timed.items() if count]
+    if not found:
+        return []
+    return [
+        f"{CLOCK} ended by the clock: outside the promise of bit-identity, and a faster machine trains for longer: "
+        f"{_listed(found)}."
+    ]
+
+
+def warning_words(name: str, records: Sequence[Record]) -> list[str]:
+    """The line on what a model's records warn of, if they do; ``genbench show`` has all."""
+    texts = warnings(records)
+    if not texts:
+        return []
+    warned = sum(bool(record.warnings) for record in records)
+    more = f" and {len(texts) - 1} more" if len(texts) > 1 else ""
+    return [f"{FLAGGED} warning in {warned} of {len(records)} runs of {name}: {shortened(texts[0])}{more}"]
+
+
+def _clock(board: Leaderboard) -> list[str]:
+    return clock_words({named(row): (len(ended_by_clock(row.records)), len(row.records)) for row in board.rows})
+
+
+def _warnings(board: Leaderboard) -> list[str]:
+    return _fewer([line for row in board.rows for line in warning_words(named(row), row.records)])
+
+
+def _listed(texts: list[str]) -> str:
+    more = f" and {len(texts) - MOST_LINES} more" if len(texts) > MOST_LINES else ""
+    return ", ".join(texts[:MOST_LINES]) + more
+
+
+def _fewer(lines: list[str]) -> list[str]:
+    more = [f"and {len(lines) - MOST_LINES} more like these"] if len(lines) > MOST_LINES else []
+    return lines[:MOST_LINES] + more
 
 
 def _intervals(board: Leaderboard) -> list[str]:
@@ -129,7 +205,7 @@ def agreement(board: Leaderboard) -> list[str]:
 def _anchors(board: Leaderboard) -> list[str]:
     if not any(row.anchor for row in board.rows):
         return []
-    return ["† anchor: a known point of the scale, not a contender, and not ranked."]
+    return [f"{ANCHOR} anchor: a known point of the scale, not a contender, and not ranked."]
 
 
 def _likelihoods(board: Leaderboard) -> list[str]:
@@ -157,7 +233,7 @@ def _flattery(board: Leaderboard) -> list[str]:
     passed = [(row, cell) for row, _, cell in board.shown() if cell.is_likelihood and cell.audited]
     tested = [(row, cell.smallest_flattery) for row, cell in passed if cell.kind != "estimate"]
     seen = [flattery for _, flattery in tested if flattery is not None]
-    unknown = ", ".join(dict.fromkeys(row.model for row, flattery in tested if flattery is None))
+    unknown = ", ".join(dict.fromkeys(named(row) for row, flattery in tested if flattery is None))
     if not tested:
         return []
     if not seen:
@@ -192,10 +268,10 @@ def _flags(board: Leaderboard) -> list[str]:
             if column.group == "copying"
         ]
         if copying:
-            lines.append(f"{FLAGGED} may be copying: {row.model}: {', '.join(copying)}.")
+            lines.append(f"{FLAGGED} may be copying: {named(row)}: {', '.join(copying)}.")
             copied = True
         lines += [
-            f"{FLAGGED} warning: {column.title} of {row.model} ({len(cell.flags)}/{len(cell.values)} seeds): "
+            f"{FLAGGED} warning: {column.title} of {named(row)} ({len(cell.flags)}/{len(cell.values)} seeds): "
             + shortened(next(iter(cell.flags.values())))
             for column, cell in flagged
             if column.group != "copying"
@@ -224,7 +300,7 @@ def real_value(board: Leaderboard, key: str) -> float | None:
 
 def problems(board: Leaderboard) -> list[str]:
     """One line for each row that lacks seeds or scores; ``genbench show`` has the whole reason."""
-    return [f"{row.model}: {shortened(row.problem)}" for row in board.rows if row.problem]
+    return [f"{named(row)}: {shortened(row.problem)}" for row in board.rows if row.problem]
 
 
 def omissions(board: Leaderboard) -> list[str]:
@@ -234,8 +310,8 @@ def omissions(board: Leaderboard) -> list[str]:
     for reason, count in reasons.items():
         example = next(entry.run for entry in board.left_out if entry.reason == reason)
         more = f" and {count - 1} more" if count > 1 else ""
-        lines.append(f"Left out: {example}{more}: {reason}")
-    return lines + list(board.notes)
+        lines.append(f"Left out: {shortened(example)}{more}: {shortened(reason)}")
+    return [*_fewer(lines), *map(printable, board.notes)]
 
 
 def shortened(text: str, width: int = 300) -> str:

@@ -15,8 +15,10 @@ from genbench.job import Stage
 from genbench.matrix import PlannedRun
 from genbench.plugins import Registry
 from genbench.record import Record
+from genbench.report.printable import printable
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress, TaskID
 
 STAGE_WORDS: dict[Stage, str] = {
@@ -174,15 +176,17 @@ def live_view(registry: Registry, runs: Sequence[PlannedRun], kept: int, jobs: i
         TextColumn("{task.fields[left]}"),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        yield LiveView(
-            progress, registry, runs, kept, jobs, lambda line: console.print(line, markup=False, highlight=False)
-        )
+        yield LiveView(progress, registry, runs, kept, jobs, lambda line: _print_above(console, line))
+
+
+def _print_above(console: Console, line: str) -> None:
+    console.print(printable(line), markup=False, highlight=False, emoji=False)
 
 
 def _print(line: str) -> None:
     # Progress that can't be told (a full disk behind 2>file) must not end a run.
     with contextlib.suppress(OSError):
-        print(line, file=sys.stderr, flush=True)
+        print(printable(line), file=sys.stderr, flush=True)
 
 
 def _names(run: PlannedRun) -> dict[str, Any]:
@@ -190,7 +194,7 @@ def _names(run: PlannedRun) -> dict[str, Any]:
 
 
 def _label(run: PlannedRun, word: str) -> str:
-    return f"{run.key.model} seed {run.key.seed} {word}"
+    return printable(f"{run.key.model} seed {run.key.seed} {word}")
 
 
 def _verdict(record: Record | None) -> str:

@@ -12,11 +12,15 @@ from genbench.record import Audit, Milestone, Record, Score
 from genbench.report.console import plain, print_fitted, print_stacked, table_of
 from genbench.report.legend import deviation
 from genbench.report.numbers import ARROWS, cost, significant
+from genbench.report.printable import printable
 from genbench.rows import FLAGGED, MARKS, UNAUDITED
 from genbench.statistics import mean_interval, variance_components
 
 UNITS = {"seconds": "s", "memory": "bytes", "peak_memory": "bytes", "device_memory": "bytes", "train_seconds": "s",
          "sample_seconds": "s", "cpu_seconds": "s", "grace": "s"}  # fmt: skip
+
+LARGEST = 1e300
+"""Whole numbers beyond it are no quantities, and cannot be divided as floats."""
 
 
 def print_record(record: Record, console: Console, copying: Collection[str] = ()) -> None:
@@ -25,11 +29,15 @@ def print_record(record: Record, console: Console, copying: Collection[str] = ()
     Args:
         copying: names of the metrics that are tests of copying, of which no value is better than another.
     """
-    console.print(plain(record.run, "bold"))
+    console.print(plain(printable(record.run), "bold"))
     outcome = f"{record.status}: {record.reason}" if record.reason else record.status
     console.print(plain(outcome, "green" if record.status == "ok" else "red"))
     if record.benchmark.dev or record.benchmark.custom_budget:
         console.print(Text("Not for a leaderboard: made with --dev or --budget.", style="dim"))
+    if record.spent.get("ended_by") == "seconds":
+        console.print(plain("Ended by the clock: outside the promise of bit-identity.", "yellow"))
+    for warning in record.warnings:
+        console.print(plain(f"{FLAGGED} {printable(warning)}", "yellow"))
     if record.scores:
         _heading(console, "Scores")
         header = ["Score", "Value", "Standard\nerror", "Sampling\ndeviation", "Kind", "n", "Better", "Unit"]
@@ -188,7 +196,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
 def _value(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    if not isinstance(value, int | float):
+    if not isinstance(value, int | float) or abs(value) > LARGEST:
         return str(value)
     if UNITS.get(key) == "bytes":
         return f"{value / 2**20:,.0f} MiB"

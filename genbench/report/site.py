@@ -1,11 +1,17 @@
-"""The leaderboard as a static page: no server, no network, no inline script; it works from ``file://``."""
+"""The leaderboard as a static page: no server, no network; it works from ``file://``.
+
+Its script and its style stand in it, and its content security policy names them by their hashes: nothing else on the
+page can run, whatever a record holds.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
+import re
 import shlex
-import shutil
 import uuid
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,17 +21,31 @@ from typing import Any
 from genbench import __version__
 from genbench.columns import GROUPS, Column
 from genbench.errors import GenbenchError, StoreError
+from genbench.foreign_files import read_regular
 from genbench.leaderboard import Leaderboard
+from genbench.png import PngError, essential
 from genbench.record import Record
 from genbench.report import legend, text
 from genbench.report.numbers import ARROWS, COST_TITLES, cost, decimals_of, score
+from genbench.report.printable import json_text, printable
 from genbench.rows import Cell, Row
 from genbench.selection import model_string
-from genbench.store import RunKey, Store, model_folder, sha256_of
+from genbench.store import RunKey, Store, model_folder
 
 HERE = Path(__file__).parent
 MARKER = "leaderboard.json"
 """The file by which a folder is known to have been written by :func:`write`."""
+
+SEPARATE_ONCE = ("style.css", "table.js")
+"""Files that earlier versions wrote beside the page."""
+
+MAX_GRID_BYTES = 16 << 20
+MAX_GRID_PIXELS = 1 << 24
+"""Of a picture on the page: a browser unpacks it to 64 MiB."""
+
+DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,62}")
+"""What pip takes for a name and for a version, and never for an option or an address (PyPA's core metadata)."""
 
 UNPACKAGED = "unpackaged"
 """The version of a model that came from a single file, which no package index has."""
@@ -77,11 +97,11 @@ def write(board: Leaderboard, store: Store, target: Path, definition: Path | Non
         for old in (target / "samples").glob("*.png"):
             old.unlink()
         grids, problems = _copy_grids(board, store, target)
-        _put(target / MARKER, json.dumps(text.document(board), indent=2, allow_nan=False) + "\n")
+        _put(target / MARKER, json_text(text.document(board)) + "\n")
         _put(target / "leaderboard.csv", text.comma_separated(board))
         _put(target / "leaderboard.md", text.markdown(board))
-        for name in ("style.css", "table.js"):
-            _put(target / name, (HERE / name).read_text(encoding="utf-8"))
+        for name in SEPARATE_ONCE:
+            (target / name).unlink(missing_ok=True)
         if definition is not None:
             _put(target / f"{board.benchmark.name}.toml", definition.read_text(encoding="utf-8"))
         _put(target / "index.html", render(board, grids, definition is not None))
@@ -97,16 +117,22 @@ def render(board: Leaderboard, grids: list[Grid], with_definition: bool = False)
         with_definition: whether the benchmark's file stands beside the page.
     """
     import jinja2
+    import markupsafe
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,
+        finalize=_shown,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     benchmark = board.benchmark
+    script, style = (markupsafe.Markup(_part(name)) for name in ("table.js", "style.css"))
     return environment.get_template("page.html").render(
+        script=script,
+        style=style,
+        policy=POLICY.format(script=_hash(script), style=_hash(style)),
         benchmark=benchmark,
         file=benchmark.file,
         budget=benchmark.budget,
@@ -127,6 +153,31 @@ def render(board: Leaderboard, grids: list[Grid], with_definition: bool = False)
         with_definition=with_definition,
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
     )
+
+
+POLICY = "default-src 'none'; img-src 'self'; style-src '{style}'; script-src '{script}'; base-uri 'none'; form-action 'none'"
+"""The page's content security policy (W3C, "Content Security Policy Level 3"), with the hashes of what it holds."""
+
+
+def _part(name: str) -> str:
+    """The text of the page's script or style."""
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """``sha256-...``, as a policy names an inline script or style."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _shown(value: object) -> object:
+    """Every text that the template prints, without control characters or overrides of its direction.
+
+    Whitespace stays where it is, at the edges too: the template puts parts together.
+    """
+    if type(value) is not str or value.isprintable():
+        return value
+    parts = re.split(r"(\s+)", value)
+    return "".join(" " if part.isspace() else printable(part) for part in parts)
 
 
 def _column(board: Leaderboard, column: Column) -> dict[str, Any]:
@@ -157,7 +208,8 @@ def _row(board: Leaderboard, row: Row) -> dict[str, Any]:
         })  # fmt: skip
     costs = [{"text": cost(row.costs[key]), "sort": row.costs[key]} for key in COST_TITLES]
     return {
-        "model": row.model, "anchor": row.anchor, "complete": row.complete, "ok": row.ok, "seeds": row.seeds,
+        "model": legend.named(row), "anchor": row.anchor, "timed": bool(legend.ended_by_clock(row.records)),
+        "clock": legend.CLOCK, "complete": row.complete, "ok": row.ok, "seeds": row.seeds,
         "real": _is_real(row), "scores": scores, "costs": costs,
     }  # fmt: skip
 
@@ -191,26 +243,33 @@ def _copy_grids(board: Leaderboard, store: Store, target: Path) -> tuple[list[Gr
         if record is None:
             continue
         source = store.root / RunKey(board.benchmark.folder, row.model, record.seed).path / SAMPLES
-        problem = _problem(source, record)
-        if problem:
-            problems.append(f"{record.run}: its {SAMPLES} is not shown: {problem}")
+        try:
+            picture = _picture(source, record)
+        except (OSError, PngError) as error:
+            why = (error.strerror if isinstance(error, OSError) else None) or error
+            problems.append(printable(f"{record.run}: its {SAMPLES} is not shown: {why}"))
             continue
         name = f"{model_folder(row.model)}.png"
-        shutil.copyfile(source, target / "samples" / name)
-        grids.append(Grid(row.model, record.run, f"samples/{name}", _is_real(row)))
+        (target / "samples" / name).write_bytes(picture)
+        grids.append(Grid(legend.named(row), record.run, f"samples/{name}", _is_real(row)))
     return grids, problems
 
 
-def _problem(source: Path, record: Record) -> str | None:
-    """Why a picture can't be trusted: results may come from elsewhere, and a link may lead anywhere."""
+def _picture(source: Path, record: Record) -> bytes:
+    """The picture of a run, proved to be its record's, without anything but header, palette and pixels.
+
+    Results may come from elsewhere, and a link may lead anywhere.
+
+    Raises:
+        OSError: if there is no such file, or it can't be read.
+        PngError: if it is another than the record's, or no picture.
+    """
     if SAMPLES not in record.artifacts:
-        return "the record names none"
-    if source.is_symlink() or not source.is_file():
-        return "there is no such file"
-    if sha256_of(source) != record.artifacts[SAMPLES]:
-        return "its hash is not the one in the record"
-    with source.open("rb") as stream:
-        return None if stream.read(8) == b"\x89PNG\r\n\x1a\n" else "it is no PNG"
+        raise PngError("the record names none")
+    content = read_regular(source, MAX_GRID_BYTES, follow=False)
+    if "sha256:" + hashlib.sha256(content).hexdigest() != record.artifacts[SAMPLES]:
+        raise PngError("its hash is not the one in the record")
+    return essential(content, MAX_GRID_PIXELS).content
 
 
 def _models(board: Leaderboard) -> list[dict[str, Any]]:
@@ -219,9 +278,10 @@ def _models(board: Leaderboard) -> list[dict[str, Any]]:
     for row in board.rows:
         identity = row.records[0].model
         models.append({
-            "name": row.model, "plugin": identity.plugin, "version": identity.version, "anchor": row.anchor,
+            "name": legend.named(row), "plugin": identity.plugin, "version": identity.version, "anchor": row.anchor,
             "reference": identity.reference, "likelihood": identity.likelihood or "none",
             "conditional": identity.conditional, "code": identity.code_sha256[:12],
+            "warnings": legend.warnings(row.records),
             "config": ", ".join(model_string("", {key: value})[1:-1] for key, value in identity.config.items()),
         })  # fmt: skip
     return models
@@ -241,16 +301,21 @@ def _environments(board: Leaderboard) -> list[dict[str, Any]]:
 
 
 def _commands(board: Leaderboard, with_definition: bool) -> list[str]:
-    """What a reader types to get these numbers; plugins of others have to be installed too."""
+    """What a reader types to get these numbers; plugins of others have to be installed too.
+
+    Records may come from elsewhere: what would be an option or an address to pip or to genbench is left out.
+    """
     wanted = {"genbench": __version__}
     for row in board.rows:
         for record in row.records:
-            if record.model.version != UNPACKAGED:
-                wanted.setdefault(record.model.plugin, record.model.version)
+            name, version = record.model.plugin, record.model.version
+            if version != UNPACKAGED and DISTRIBUTION.fullmatch(name) and VERSION.fullmatch(version):
+                wanted.setdefault(name, version)
     packages = " ".join(shlex.quote(f"{name}=={version}") for name, version in wanted.items())
-    models = " ".join(shlex.quote(row.model) for row in board.rows)
+    models = [row.model for row in board.rows if row.model.isprintable() and not row.model.startswith("-")]
     name = f"./{board.benchmark.name}.toml" if with_definition else board.benchmark.name
-    return [f"pip install {packages}", f"genbench run {models} -b {name}", f"genbench table -b {name}"]
+    run = " ".join(["genbench run", *map(shlex.quote, models), f"-b {name}"])
+    return [f"pip install {packages}", run, f"genbench table -b {name}"]
 
 
 def _put(path: Path, content: str) -> None:

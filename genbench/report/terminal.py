@@ -104,7 +104,7 @@ def _table(view: Leaderboard, layout: Layout) -> Table:
         style = "" if row.complete and not row.anchor else "dim"
         seeds = Text(f"{row.ok}/{row.seeds}", style="" if row.complete else "red")
         scores = [cells[column.key][index] for column in layout.columns]
-        model = plain(row.model + " †" * row.anchor)
+        model = plain(legend.named(row) + legend.marks(row))
         table.add_row(model, seeds, *scores, *(cost(row.costs[key]) for key in costs), style=style)
     return table
 
@@ -117,13 +117,13 @@ def _title(column: Column, layout: Layout) -> Text:
     lines = [f"{name} {arrow}".rstrip()] if layout.intervals == "beside" or len(name) < 6 else [name, arrow]
     below = f"[{suffix}" * bool(bracket) + f"({remark}" * bool(parenthesis)
     if layout.intervals == "beside" or not bracket:
-        return Text("\n".join([*lines, below] if below else lines))
+        return plain("\n".join([*lines, below] if below else lines))
     lines.append("")
     for part in below.split("-"):
         if lines[-1] and len(lines[-1]) + len(part) > 10:
             lines.append("")
         lines[-1] += f"{part}-"
-    return Text("\n".join(lines).removesuffix("-"))
+    return plain("\n".join(lines).removesuffix("-"))
 
 
 def _scores(numbers: list[Number], layout: Layout) -> list[Text]:

@@ -14,7 +14,7 @@ from genbench.report.numbers import ARROWS, COST_TITLES, MISSING, Number, cost, 
 from genbench.report.printable import printable
 from genbench.rows import Cell, Row
 
-ANCHOR = "†"
+ANCHOR = legend.ANCHOR
 
 
 def markdown(board: Leaderboard) -> str:
@@ -26,7 +26,7 @@ def markdown(board: Leaderboard) -> str:
     decimals = decimals_of(board)
     for row in board.rows:
         cells = [_markdown_score(score(row, column, decimals[column.key])) for column in board.columns]
-        model = escape_markdown(row.model) + f" {ANCHOR}" * row.anchor
+        model = escape_markdown(legend.named(row)) + legend.marks(row)
         cells = [model, f"{row.ok}/{row.seeds}", *cells, *(cost(row.costs[key]) for key in board.costs)]
         lines.append("| " + " | ".join(cells) + " |")
     below = legend.problems(board) + legend.explanations(board) + legend.omissions(board)
@@ -46,7 +46,8 @@ def latex(board: Leaderboard) -> str:
     decimals = decimals_of(board)
     for row in board.rows:
         cells = [_latex_score(score(row, column, decimals[column.key])) for column in board.columns]
-        model = escape_latex(row.model) + r"$^\dagger$" * row.anchor
+        model = escape_latex(legend.named(row)) + r"$^\dagger$" * row.anchor
+        model += r"$^\ddagger$" * bool(legend.ended_by_clock(row.records))
         cells = [
             model,
             f"{row.ok}/{row.seeds}",
@@ -60,11 +61,19 @@ def latex(board: Leaderboard) -> str:
 
 def comma_separated(board: Leaderboard) -> str:
     """One row a model, numbers unrounded; a text that a spreadsheet would take for a formula gets a ``'``."""
-    rows = as_dicts(board)
+    rows = [
+        {
+            **flat,
+            "seeds_ended_by_clock": len(legend.ended_by_clock(row.records)),
+            "warnings": "; ".join(legend.warnings(row.records)),
+        }
+        for flat, row in zip(as_dicts(board), board.rows, strict=True)
+    ]
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(rows[0]) if rows else ["model"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: escape_csv(value) for key, value in row.items()} for row in rows)
+    # Texts in quotes: a spreadsheet that parts cells at semicolons would find a formula behind one.
+    writer = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    writer.writerow([escape_csv(key) for key in (rows[0] if rows else ["model"])])
+    writer.writerows([escape_csv(value) for value in row.values()] for row in rows)
     return stream.getvalue()
 
 
@@ -103,6 +112,8 @@ def _row(row: Row) -> dict[str, Any]:
         "scores": {key: _cell(cell) for key, cell in row.scores.items()},
         "withheld": {key: [asdict(entry) for entry in entries] for key, entries in row.withheld.items()},
         "costs": row.costs,
+        "ended_by_clock": legend.ended_by_clock(row.records),
+        "warnings": {str(record.seed): record.warnings for record in row.records if record.warnings},
     }
 
 
@@ -155,26 +166,51 @@ def _joined(*parts: str) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """``text`` as literal text inside a Markdown table or list."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~$&])", r"\\\1", printable(text))
+    """``text`` as literal text in one line of a Markdown table, list or paragraph (CommonMark, and GitHub's dialect).
+
+    Wherever it stands: also what would begin a list, a heading or a rule at the start of a line, and what GitHub makes
+    a link of.
+    """
+    escaped = re.sub(r"([\\`*_{}\[\]<>#|~$&])", r"\\\1", printable(text))
+    escaped = re.sub(r"(?i)\b(https?|ftp|mailto|xmpp)(:)|\b(www)(\.)", _unlinked, escaped)
+    return re.sub(r"^([-+=]|\d{1,9}(?=[.)]))([.)]?)", _no_block, escaped)
+
+
+def _unlinked(found: re.Match[str]) -> str:
+    return f"{found[1]}\\:" if found[1] else f"{found[3]}\\."
+
+
+def _no_block(found: re.Match[str]) -> str:
+    return f"{found[1]}\\{found[2]}" if found[2] else f"\\{found[1]}{found[2]}"
 
 
 LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}",
+    "|": r"\textbar{}", '"': r"\symbol{34}",
 }  # fmt: skip
 
 
 def escape_latex(text: str) -> str:
-    """``text`` as literal text in LaTeX. A ``[`` after ``\\\\`` would be read as its argument, hence the braces."""
+    """``text`` as literal text in LaTeX. ``[`` and ``*`` after ``\\\\`` would be read as its arguments, hence the braces.
+
+    A straight quotation mark begins a shorthand in some of babel's languages.
+    """
     escaped = "".join(LATEX.get(character, character) for character in printable(text))
-    return "{}" + escaped if escaped.startswith("[") else escaped
+    return "{}" + escaped if escaped.startswith(("[", "*")) else escaped
+
+
+FORMULA = ("=", "+", "-", "@", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS SIGN}",
+           "\N{FULLWIDTH HYPHEN-MINUS}", "\N{FULLWIDTH COMMERCIAL AT}")  # fmt: skip
+"""What a cell that a spreadsheet takes for a formula begins with, after OWASP, "CSV Injection"."""
 
 
 def escape_csv(value: object) -> object:
-    """Text on one line, with an apostrophe before it where it begins like a formula; numbers stay as they are."""
+    """Text on one line, with an apostrophe before it where it begins like a formula; numbers stay as they are.
+
+    Whitespace, tabs and line ends among it, never begins it: it is taken away first. None stays an empty cell.
+    """
     if not isinstance(value, str):
         return value
     line = printable(value)
-    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line
+    return f"'{line}" if line.startswith(FORMULA) else line

@@ -1,0 +1,131 @@
+"""The record of a run, put together from what its stages left."""
+
+from __future__ import annotations
+
+import math
+import platform
+from pathlib import Path
+from typing import Any
+
+from genbench import __version__
+from genbench.claims import Claim, now
+from genbench.executors.stages import Outcome
+from genbench.job import LOG, Job
+from genbench.record import Attempt, Milestone, Record, Score, Status, clean
+from genbench.store import sha256_of
+
+ARTIFACTS = (
+    "samples.png",
+    "samples.npz",
+    "nats.npz",
+    "state.safetensors",
+    "state.json",
+    "curve.csv",
+    LOG,
+)
+"""What is kept of a run, beside its record: enough to score it again, and to sample from it again."""
+KEPT_OF_FAILURES = ("curve.csv", LOG)
+
+
+def assemble(job: Job, outcome: Outcome, claim: Claim, before: list[Attempt]) -> Record:
+    """The record of a run from what its stages left.
+
+    Args:
+        claim: that the last attempt was made under.
+        before: attempts in the record that this one will replace.
+    """
+    trained = outcome.results.get("train", {})
+    evaluated = outcome.results.get("evaluate", {})
+    scored = outcome.results.get("score", {})
+    scores, withheld = _scores(job, outcome)
+    status, reason = outcome.status, outcome.reason
+    if status == "ok" and not scores:
+        status, reason = _without_scores(job, withheld)
+    attempts = [*before, *claim.attempts, attempt_of(status, reason, outcome, claim)]
+    spent: dict[str, Any] = {**trained.get("spent", {}), "cpu_seconds": outcome.cpu_seconds}
+    if "prepare" in evaluated:
+        spent["prepare"] = evaluated["prepare"]
+    peaks = [outcome.peak_memory, spent.get("memory", 0), evaluated.get("memory", 0)]
+    cost: dict[str, Any] = {"stage_seconds": outcome.stage_seconds, "peak_memory": max(peaks)}
+    if trained:
+        cost |= {"parameters": trained["parameters"], "train_seconds": spent["seconds"], "train_flops": spent["flops"]}
+    if evaluated:
+        cost |= {key: evaluated[key] for key in ("sample_seconds", "samples_per_second")}
+    kept = ARTIFACTS if status == "ok" else KEPT_OF_FAILURES
+    return Record(
+        benchmark=job.benchmark,
+        model=job.model,
+        seed=job.seed,
+        status=status,
+        reason=reason,
+        scores=scores,
+        milestones=[_milestone(entry) for entry in scored.get("milestones", [])] if scores else [],
+        budget=_limits(job),
+        spent=spent,
+        cost=cost,
+        environment=_environment(job, trained),
+        artifacts=claim.artifacts(kept),
+        attempts=attempts,
+        started=attempts[0].started,
+        finished=attempts[-1].finished,
+        withheld=withheld if scores else {},
+        audit=outcome.audit,
+        warnings=_warnings(outcome),
+    )
+
+
+def attempt_of(status: Status, reason: str | None, outcome: Outcome, claim: Claim) -> Attempt:
+    """The attempt that is under way, ended now."""
+    resumed_at = outcome.results.get("train", {}).get("resumed_at")
+    return Attempt(status, reason, claim.started, now(), claim.token, resumed_at)
+
+
+def _warnings(outcome: Outcome) -> list[str]:
+    """What the stages would have a reader know, each thing once."""
+    told = [*outcome.results.values(), *({"warnings": end.warnings} for end in outcome.ends)]
+    return list(dict.fromkeys(clean(warning) for result in told for warning in result.get("warnings", ())))
+
+
+def _environment(job: Job, trained: dict[str, Any]) -> dict[str, Any]:
+    """Where the run was made, and with which reference statistics of other making."""
+    environment = trained.get("environment", {"genbench": __version__, "python": platform.python_version()})
+    evaluators = [spec for spec in (job.evaluator, job.second_evaluator) if spec is not None]
+    given = [sha256_of(Path(path)) for spec in evaluators for path in spec.references]
+    return {**environment, "given_references": given} if given else environment
+
+
+def _without_scores(job: Job, withheld: dict[str, str]) -> tuple[Status, str]:
+    """The status of a run that went well and has nothing to show."""
+    if withheld:
+        return "invalid_output", "no score is left: " + "; ".join(dict.fromkeys(withheld.values()))
+    metrics = [*job.metrics, *(metric for foreign in job.foreign_metrics for metric in foreign.metrics)]
+    names = ", ".join(metric.name for metric in metrics)
+    return "unsupported", f"none of the benchmark's metrics ({names}) applies to the model"
+
+
+def _scores(job: Job, outcome: Outcome) -> tuple[dict[str, Score], dict[str, str]]:
+    """The scores of a run, and the reasons for those that it ought to have and has not."""
+    if outcome.status != "ok":
+        return {}, {}
+    scores = {name: Score(**entry) for name, entry in outcome.results["score"]["scores"].items()}
+    withheld: dict[str, str] = {}
+    for answer in outcome.answers:
+        scores |= answer.scores
+        withheld |= answer.withheld
+    if outcome.audit is not None and outcome.audit.verdict == "failed":
+        reason = f"likelihood audit: {outcome.audit.reason}"
+        metrics = [*job.metrics, *(metric for foreign in job.foreign_metrics for metric in foreign.metrics)]
+        for name in [metric.name for metric in metrics if metric.group == "likelihood"]:
+            scores.pop(name, None)
+            withheld[name] = reason
+    return scores, withheld
+
+
+def _milestone(entry: dict[str, Any]) -> Milestone:
+    scores = {name: Score(**score) for name, score in entry["scores"].items()}
+    return Milestone(**{**entry, "scores": scores})
+
+
+def _limits(job: Job) -> dict[str, Any]:
+    limits = vars(job.budget)
+    return {name: value for name, value in limits.items() if value is not None and value != math.inf}

@@ -1,0 +1,75 @@
+"""Claims of CPU cores, so that two harnesses on one machine do not pin their runs to the same ones."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import platform
+import tempfile
+from pathlib import Path
+
+from genbench import paths
+
+
+class Cores:
+    """Cores that nobody else has claimed, held until :meth:`close` or the end of the process.
+
+    A claim is a lock on a file named after the core; the system lets go of it when its holder ends, however that
+    happens. The lock is flock itself: a supervisor starts once a run, and filelock's imports take longer than the rest.
+
+    Args:
+        wanted: how many.
+        folder: of the files; by default in the cache, a folder a machine, since a cache may be shared by several.
+
+    Attributes:
+        claimed: their numbers; empty if fewer than wanted are free, or the system has no affinities.
+    """
+
+    def __init__(self, wanted: int, folder: Path | None = None) -> None:
+        self.claimed: list[int] = []
+        self._locks: list[int] = []
+        if not hasattr(os, "sched_getaffinity"):
+            return
+        folder = folder or _folder()
+        for core in sorted(os.sched_getaffinity(0)):
+            if len(self.claimed) == wanted:
+                break
+            if (lock := _claim(folder / f"{core}.lock")) is not None:
+                self._locks.append(lock)
+                self.claimed.append(core)
+        if len(self.claimed) < wanted:
+            self.close()
+
+    def close(self) -> None:
+        """Let go of all cores."""
+        for lock in self._locks:
+            os.close(lock)
+        self._locks, self.claimed = [], []
+
+
+def _claim(path: Path) -> int | None:
+    """The descriptor that holds the lock on a file, or None where somebody else does or there are no locks."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _folder() -> Path:
+    """In the cache; where that can't be written, in the temporary folder."""
+    folder = paths.cache_root() / "cores" / platform.node()
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    folder = Path(tempfile.gettempdir(), f"genbench-cores-{os.getuid()}")
+    with contextlib.suppress(OSError):  # then nothing can be claimed, and nothing is pinned
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return folder

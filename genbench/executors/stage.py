@@ -1,0 +1,132 @@
+"""A stage under way, as its supervisor sees it: what it holds, how far it is, when it must end, and how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from genbench.executors.memory import MemoryWatch
+from genbench.executors.protocol import StageRequest
+
+if TYPE_CHECKING:
+    from genbench.record import Status
+
+GRACE_SECONDS = 1.0
+"""Between SIGTERM and SIGKILL: time to flush a log, and with what follows less than two seconds in all."""
+
+
+class Stage:
+    """Holds the limits of one stage.
+
+    Args:
+        request: what was asked for.
+
+    Attributes:
+        began: on the monotonic clock; the deadline counts from when its process was started.
+        watch: of its memory, once it has been started.
+        verdict: the status and reason that the supervisor ended it for; None while there is no cause.
+        exit_code: of its process, once that has ended and nothing that it started is left.
+        lost: nobody will tell us of its end.
+        killed_at: when SIGKILL was first sent.
+        cpu_seconds: of all its processes, once it has ended.
+    """
+
+    def __init__(self, request: StageRequest) -> None:
+        self.request = request
+        self.title = request.name.partition("-")[0]
+        self.began = time.monotonic()
+        self.watch: MemoryWatch | None = None
+        self.verdict: tuple[Status, str] | None = None
+        self.exit_code: int | None = None
+        self.lost = False
+        self.killed_at: float | None = None
+        self.cpu_seconds = 0.0
+        self._ended = 0.0
+        self._terminated_at: float | None = None
+        self._next_poll = 0.0
+        self._next_news = 0.0
+        self._progress = 0.0
+
+    def hear(self, message: dict[str, Any]) -> None:
+        """A word from the run server."""
+        now = time.monotonic()
+        if "refused" in message:
+            self.condemn("harness_error", f"{self.title} could not be started: {message['refused']}", now)
+            self.lost = True
+        elif "started" in message:
+            self.began = now
+            self.watch = MemoryWatch(message["server"], self.request.memory)
+            self.watch.main = message["started"]
+        elif "ended" in message:
+            self.exit_code, self.cpu_seconds, self._ended = message["exit"], message["cpu_seconds"], now
+
+    def condemn(self, status: Status, reason: str, now: float) -> None:
+        """Decide that it must end, unless that has been decided already: SIGTERM is due, and SIGKILL after a grace."""
+        if self.verdict is not None:
+            return
+        self.verdict = status, reason
+        self._terminated_at = None
+        if self.watch is None:  # there is nothing yet that could be ended
+            self.lost = True
+
+    def check(self, now: float) -> list[str]:
+        """Look at the memory and the clock; returns the signals that are due."""
+        due = []
+        if self.watch is not None and now >= self._next_poll:
+            self.watch.poll()
+            self._next_poll = now + self.watch.pause()
+            if self.watch.held > self.request.memory and self.killed_at is None:
+                held, cap = self.watch.held >> 20, self.request.memory >> 20
+                reason = f"{self.title} held {held} MiB of memory where the benchmark allows {cap} MiB"
+                self.condemn(self.request.over_memory, reason, now)
+                self.watch.tree.kill()  # a grace would let it grow
+                self.killed_at = now
+                due.append("SIGKILL")
+        if self.watch is not None and now > self.began + self.request.seconds:
+            allowed = f"{self.request.seconds:g} s, where the benchmark allows {self.request.allowed}"
+            self.condemn("timeout", f"{self.title} was still running after {allowed}", now)
+        if self.verdict is not None and self.killed_at is None:
+            if self._terminated_at is None:
+                self._terminated_at = now
+                due.append("SIGTERM")
+            elif now > self._terminated_at + GRACE_SECONDS:
+                self.killed_at = now
+                due.append("SIGKILL")
+        return due
+
+    def news(self, now: float, every: float) -> float | None:
+        """The share of its work that is done, if it is another than was told last; looked for every so many seconds."""
+        if not self.request.progress or now < self._next_news:
+            return None
+        self._next_news = now + every
+        before, self._progress = self._progress, _read_progress(self.request.progress, self._progress)
+        return self._progress if self._progress != before else None
+
+    def pause(self, longest: float) -> float:
+        """Seconds until :meth:`check` has something to do, at most ``longest``."""
+        if self.watch is None:
+            return longest
+        return min(longest, max(0.0, self._next_poll - time.monotonic()))
+
+    def seconds(self) -> float:
+        """Wall time so far, or until its end."""
+        return (self._ended or time.monotonic()) - self.began
+
+    def peak_memory(self) -> int:
+        """Bytes, as far as it has been seen."""
+        return 0 if self.watch is None else self.watch.peak
+
+
+def _read_progress(path: str, before: float) -> float:
+    """The second word of a file such as ``train 0.4170``; as before where there is none, since plugins write too."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            share = float(os.read(descriptor, 64).split()[1])
+        finally:
+            os.close(descriptor)
+        if 0.0 <= share <= 1.0:
+            return share
+    return before

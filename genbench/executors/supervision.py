@@ -1,0 +1,179 @@
+"""The harness's side of a supervisor: started, listened to, and made an end of."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import selectors
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from typing import IO, Any, Literal
+
+from genbench.executors.launcher import HarnessError, Launcher
+from genbench.executors.mark import signal_name
+from genbench.executors.protocol import CANCEL, StageEnd, Supervision
+
+POLL_SECONDS = 0.1
+"""Between two looks at whether to stop."""
+MARGIN_SECONDS = 60.0
+"""Beyond a stage's deadline, after which its supervisor is taken for dead."""
+START_SECONDS = 330.0
+"""That a supervisor may wait for a fork server which is still importing."""
+MOST_WORDS = 4096
+"""Bytes of a supervisor's last words that are looked at."""
+
+Stop = Callable[[], Literal["cancel", "kill"] | None]
+OnProgress = Callable[[str, float], None]
+
+
+class Killed(Exception):
+    """The harness was told to end everything at once; nothing is known of the run."""
+
+
+def supervise(supervision: Supervision, launcher: Launcher, stop: Stop, on_progress: OnProgress) -> list[StageEnd]:
+    """Have stages carried out in processes of their own, under a supervisor, and wait for it.
+
+    Args:
+        stop: asked a few times a second; ``cancel`` for an orderly end, ``kill`` for one at once.
+        on_progress: told the stage's name when it begins, and then the share of it that is done.
+
+    Returns:
+        The end of each stage that was begun. Where the supervisor itself was ended the last one is ``lost``, and where
+        it had an error ``harness_error``.
+
+    Raises:
+        HarnessError: if the fork server has ended and can't be started again.
+        Killed: if ``stop`` said so; the supervisor is dead then, and what it watched over is being ended.
+    """
+    with _supervisor(supervision, launcher) as supervisor:
+        return supervisor.attend(stop, on_progress)
+
+
+class _Supervisor:
+    """A supervisor's process.
+
+    Args:
+        errors: file that takes what it prints on stderr.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], errors: IO[bytes], supervision: Supervision) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._process, self._stdin, self._stdout = process, process.stdin, process.stdout
+        self._errors = errors
+        self._supervision = supervision
+        self._to_say = json.dumps(dataclasses.asdict(supervision)).encode() + b"\n"
+        self._heard = b""
+        self._ends: list[StageEnd] = []
+        self._begun: str | None = None
+        self._began = time.monotonic()
+        for stream in (self._stdin, self._stdout):
+            os.set_blocking(stream.fileno(), False)
+
+    def attend(self, stop: Stop, on_progress: OnProgress) -> list[StageEnd]:
+        cancelled = False
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._stdout, selectors.EVENT_READ)
+            while True:
+                wanted = stop()
+                if wanted == "kill":
+                    raise Killed
+                if wanted == "cancel" and not cancelled:
+                    cancelled = True
+                    self._to_say += CANCEL.encode() + b"\n"
+                self._say()
+                if selector.select(POLL_SECONDS) and not self._listen(on_progress):
+                    return self._ended()
+                if time.monotonic() > self._patience():
+                    return [*self._ends, self._end("lost", "its supervisor has not answered for too long")]
+
+    def end(self) -> None:
+        """Kill it if it still runs, and let go of everything."""
+        with contextlib.suppress(BrokenPipeError, BlockingIOError):
+            self._stdin.close()
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        self._stdout.close()
+
+    def _say(self) -> None:
+        # One that has ended hears nothing: its stdout tells.
+        with contextlib.suppress(BlockingIOError, BrokenPipeError):
+            while self._to_say:
+                self._to_say = self._to_say[os.write(self._stdin.fileno(), self._to_say) :]
+
+    def _listen(self, on_progress: OnProgress) -> bool:
+        """Take what it has said; False once it has said everything."""
+        received = os.read(self._stdout.fileno(), 1 << 20)
+        *lines, self._heard = (self._heard + received).split(b"\n")
+        for line in lines:
+            message: dict[str, Any] = json.loads(line)
+            if "ended" in message:
+                self._ends.append(StageEnd(**message["ended"]))
+                self._begun = None
+            else:
+                if self._begun is None:
+                    self._begun, self._began = message["stage"], time.monotonic()
+                on_progress(message["stage"], message["progress"])
+        return bool(received)
+
+    def _patience(self) -> float:
+        """When to take it for dead, on the monotonic clock."""
+        allowed = next((stage.seconds for stage in self._supervision.stages if stage.name == self._begun), 0.0)
+        return self._began + allowed + MARGIN_SECONDS + START_SECONDS
+
+    def _ended(self) -> list[StageEnd]:
+        """All ends, with one for the stage that it did not come to tell of."""
+        try:
+            code = self._process.wait(MARGIN_SECONDS)
+        except subprocess.TimeoutExpired:
+            return [*self._ends, self._end("lost", "its supervisor fell silent")]
+        done = len(self._ends) == len(self._supervision.stages) or (self._ends and self._ends[-1].status != "ok")
+        if done:
+            return self._ends
+        words = self._last_words()
+        if code < 0:
+            said = f": {words}" if words else ""
+            return [*self._ends, self._end("lost", f"its supervisor was ended by {signal_name(-code)}{said}")]
+        reason = f"its supervisor ended with {code}: {words or 'without a word'}"
+        return [*self._ends, self._end("harness_error", reason)]
+
+    def _end(self, status: Literal["lost", "harness_error"], reason: str) -> StageEnd:
+        name = self._begun or self._supervision.stages[len(self._ends)].name
+        return StageEnd(name, status, f"{name}: {reason}", None, seconds=time.monotonic() - self._began)
+
+    def _last_words(self) -> str:
+        """The last line on its stderr: of a traceback the error."""
+        self._errors.seek(0, os.SEEK_END)
+        self._errors.seek(max(0, self._errors.tell() - MOST_WORDS))
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
+
+@contextlib.contextmanager
+def _supervisor(supervision: Supervision, launcher: Launcher) -> Iterator[_Supervisor]:
+    with tempfile.TemporaryFile() as errors:
+        with launcher.connect() as channel:
+            try:
+                process = subprocess.Popen(
+                    # -P: the current folder is the user's and must not shadow modules.
+                    [sys.executable, "-P", "-m", "genbench.executors.supervisor", str(channel.fileno())],
+                    pass_fds=[channel.fileno()],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    # A terminal's Ctrl-C is for the harness, which tells its supervisors what it means.
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise HarnessError(f"no supervisor could be started: {error.strerror}") from error
+        supervisor = _Supervisor(process, errors, supervision)
+        try:
+            yield supervisor
+        finally:
+            supervisor.end()
