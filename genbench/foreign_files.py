@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
 
 
-def open_regular(path: Path, most: int, follow: bool = True) -> BinaryIO:
+def open_regular(path: Path, most: int, follow: bool = True) -> io.BufferedReader:
     """The file at ``path``, open for reading.
 
     A named pipe would be waited for and a device read without end, so that the kind is asked of what was opened, not
@@ -31,7 +31,7 @@ def open_regular(path: Path, most: int, follow: bool = True) -> BinaryIO:
         if not stat.S_ISREG(found.st_mode):
             raise OSError(22, "is no regular file", str(path))
         if found.st_size > most:
-            raise OSError(27, f"holds {found.st_size} bytes, and at most {most} are read", str(path))
+            raise OSError(27, f"is larger than {most} bytes: {found.st_size}", str(path))
         return os.fdopen(descriptor, "rb")
     except OSError:
         os.close(descriptor)
@@ -47,5 +47,5 @@ def read_regular(path: Path, most: int, follow: bool = True) -> bytes:
     with open_regular(path, most, follow) as stream:
         content = stream.read(most + 1)
     if len(content) > most:
-        raise OSError(27, f"holds more than {most} bytes", str(path))
+        raise OSError(27, f"is larger than {most} bytes", str(path))
     return content

@@ -24,7 +24,7 @@ INTEGER = re.compile(r"[+-]?[0-9]+")
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 MAX_DIGITS = 300
 """Of a whole number: as many as a float can hold."""
-MAX_TEXT = 4096
+MAX_TEXT = 1 << 16
 """Characters of a model with its options, or of an item of ``--budget``."""
 
 

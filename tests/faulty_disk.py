@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -31,6 +32,10 @@ class Counting(Calls):
     def outside(self, path: Path, content: bytes) -> None:
         """A file that a run's own processes write, which flush nothing."""
         path.write_bytes(content)
+
+    def removed_outside(self, folder: Path) -> None:
+        """A plugin removes a folder of files."""
+        shutil.rmtree(folder)
 
     def half(self, name: str, arguments: tuple[Any, ...]) -> None:
         """Of what is interrupted, only writing can be half done."""
@@ -96,9 +101,9 @@ class Unlinking(Counting):
         return super().step(name, arguments)
 
 
-@dataclass
+@dataclass(eq=False)
 class Node:
-    """A file or folder of the model; what is at its heart is that names and content are lost apart."""
+    """A file or folder of the model, in which names and content are lost apart."""
 
     folder: bool
     entries: dict[str, Node] = field(default_factory=dict)
@@ -132,7 +137,7 @@ class Forgetting(Counting):
         self.changes: list[Change] = []
         if root.exists():
             self.nodes.entries[root.name] = _read(root)
-        self.first = _copy(self.nodes)
+        self.first = [(node, dict(node.entries), node.content) for node in _all(self.nodes)]
 
     def step(self, name: str, arguments: tuple[Any, ...]) -> Any:
         before = self.done
@@ -173,6 +178,12 @@ class Forgetting(Counting):
         self._entry(path, Node(False))
         self._content(path, content)
 
+    def removed_outside(self, folder: Path) -> None:
+        super().removed_outside(folder)
+        for name in list(self._at(folder).entries):
+            self._entry(folder / name, None)
+        self._entry(folder, None)
+
     def losses(self, steps: int) -> Iterator[Node]:
         """Every folder that a power loss after so many steps can leave: with each single change kept, with each lost,
         with all changes up to each kept, with all lost."""
@@ -182,13 +193,15 @@ class Forgetting(Counting):
         for index, change in enumerate(pending):
             keeps += [{change}, set(pending[: index + 1]), set(pending) - {change}]
         for keep in keeps:
-            # A copy of the first state, whose nodes are those that the changes speak of.
             copies: dict[int, Node] = {}
-            root = _copy(self.first, copies)
+            for node, entries, content in self.first:
+                copy = _known(copies, node)
+                copy.entries = {name: _known(copies, entry) for name, entry in entries.items()}
+                copy.content = content
             for change in made:
                 if change in keep or change not in pending:
                     change.apply(copies)
-            yield root
+            yield _known(copies, self.nodes)
 
     def _at(self, path: Path) -> Node:
         node = self.nodes
@@ -260,8 +273,10 @@ def _known(copies: dict[int, Node], node: Node) -> Node:
     return copies.setdefault(id(node), Node(node.folder))
 
 
-def _copy(node: Node, copies: dict[int, Node] | None = None) -> Node:
-    ...
+def _all(node: Node) -> Iterator[Node]:
+    yield node
+    for entry in node.entries.values():
+        yield from _all(entry)
 
 
 def _read(path: Path) -> Node:

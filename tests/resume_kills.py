@@ -80,9 +80,11 @@ def disturb(
     """Do the runs with up to ``wanted`` kills; returns what was killed, and at which run where that is known."""
     kills: list[tuple[str, str]] = []
     harness = start(models, benchmark, results, "--checkpoint", checkpoint)
+    quiet_since = time.monotonic()
     while True:
+        kind = chance.choice(VICTIMS)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            code = harness.wait(chance.uniform(0.1, 1.8) if len(kills) < wanted else 600)
+            code = harness.wait(chance.uniform(0.05, 1.0))
             if code >= 0:
                 if is_done(results):
                     return kills
@@ -90,16 +92,18 @@ def disturb(
                     raise SystemExit(f"genbench run ended with {code}; see {results}.log")
             harness = start(models, benchmark, results, "--checkpoint", checkpoint)
             continue
-        if len(kills) >= wanted:
+        if time.monotonic() - quiet_since > 600:
             raise SystemExit(f"the runs did not come to their end in 600 s; see {results}.log")
         alive = processes(harness)
-        kind = chance.choice([kind for kind in VICTIMS if alive[kind]] or ["none"])
-        if kind != "none":
-            victim = chance.choice(alive[kind])
-            place = where(victim)
-            with contextlib.suppress(psutil.Error):
-                victim.kill()
-                kills.append((kind, place))
+        # Most kills while something is at work: starting up takes longer than much of what follows.
+        if len(kills) >= wanted or not alive[kind] or (not alive["worker"] and chance.random() < 0.9):
+            continue
+        victim = chance.choice(alive[kind])
+        place = where(victim)
+        with contextlib.suppress(psutil.Error):
+            victim.kill()
+            kills.append((kind, place))
+            quiet_since = time.monotonic()
 
 
 def is_done(results: Path) -> bool:

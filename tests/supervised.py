@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from genbench.errors import GenbenchError
+
 MEBIBYTE = 1 << 20
 
 
@@ -87,15 +89,15 @@ def allocate_briefly(size: int) -> dict[str, Any]:
     return {}
 
 
-def spin(seconds: float, processes: int) -> dict[str, Any]:
+def spin(burn: float, processes: int) -> dict[str, Any]:
     """Use CPU time in children that nobody waits for."""
     for _ in range(processes):
         if os.fork() == 0:
-            end = time.process_time() + seconds
+            end = time.process_time() + burn
             while time.process_time() < end:
                 pass
             os._exit(0)
-    time.sleep(seconds * processes + 0.5)
+    time.sleep(burn * processes + 0.5)
     return {}
 
 
@@ -162,3 +164,7 @@ def run_child(size: int) -> dict[str, Any]:
 def affinity() -> dict[str, Any]:
     time.sleep(1.0)
     return {"cores": sorted(os.sched_getaffinity(0))}
+
+
+def refuse(reason: str) -> None:
+    raise GenbenchError(reason)

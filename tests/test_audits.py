@@ -12,7 +12,7 @@ from jobs import job_of
 
 from genbench.audit_key import AUDIT_VERSION, key_of
 from genbench.executors.audits import Audits
-from genbench.executors.stages import Ended
+from genbench.executors.protocol import StageEnd
 from genbench.job import Job
 from genbench.plugins import discover
 from genbench.record import Audit
@@ -26,21 +26,26 @@ def job(tmp_path: Path) -> Job:
     return job_of(REGISTRY, "vae", tmp_path)
 
 
-def passed(job: Job) -> Ended:
-    return Ended("ok", None, {"version": AUDIT_VERSION, "key": key_of(job), "verdict": "passed", "reason": None,
+def passed(job: Job) -> StageEnd:
+    return StageEnd("audit", "ok", None, {"version": AUDIT_VERSION, "key": key_of(job), "verdict": "passed", "reason": None,
                               "smallest_flattery": 0.01, "findings": []})  # fmt: skip
 
 
-def never() -> Ended:
+def go_on() -> bool:
+    """Whether the harness was asked to stop."""
+    return False
+
+
+def never() -> StageEnd:
     raise AssertionError("the audit was made again")
 
 
 def test_a_verdict_is_made_once_and_then_read(job: Job, tmp_path: Path) -> None:
-    audits, running = Audits(tmp_path / "audits"), threading.Event()
-    first = audits.verdict(job, running, lambda: passed(job))
+    audits = Audits(tmp_path / "audits")
+    first = audits.verdict(job, go_on, lambda: passed(job))
     assert first is not None
     assert first.verdict == "passed"
-    assert audits.verdict(job, running, never) == first
+    assert audits.verdict(job, go_on, never) == first
 
 
 def test_another_seed_shares_the_verdict_and_another_configuration_does_not(job: Job) -> None:
@@ -53,68 +58,68 @@ def test_another_seed_shares_the_verdict_and_another_configuration_does_not(job:
 
 @pytest.mark.parametrize("spoiled", ["", "{", '{"verdict": "passed"}', "other key"])
 def test_a_spoiled_verdict_is_made_again(job: Job, tmp_path: Path, spoiled: str) -> None:
-    audits, running = Audits(tmp_path / "audits"), threading.Event()
-    audits.verdict(job, running, lambda: passed(job))
+    audits = Audits(tmp_path / "audits")
+    audits.verdict(job, go_on, lambda: passed(job))
     (path,) = (tmp_path / "audits").glob("*.json")
     path.write_text(spoiled if spoiled != "other key" else path.read_text().replace(key_of(job), "0" * 32))
-    again = audits.verdict(job, running, lambda: passed(job))
+    again = audits.verdict(job, go_on, lambda: passed(job))
     assert again is not None
     assert again.key == key_of(job)
 
 
-@pytest.mark.parametrize("ended", [Ended("failed", "it broke", None), Ended("crashed", "it broke", None, 11)])
-def test_an_audit_that_the_model_breaks_fails_the_likelihood(job: Job, tmp_path: Path, ended: Ended) -> None:
-    audits, running = Audits(tmp_path / "audits"), threading.Event()
-    found = audits.verdict(job, running, lambda: ended)
+@pytest.mark.parametrize(
+    "ended", [StageEnd("audit", "failed", "it broke", None), StageEnd("audit", "crashed", "it broke", None, 11)]
+)
+def test_an_audit_that_the_model_breaks_fails_the_likelihood(job: Job, tmp_path: Path, ended: StageEnd) -> None:
+    audits = Audits(tmp_path / "audits")
+    found = audits.verdict(job, go_on, lambda: ended)
     assert found is not None
     assert (found.verdict, found.reason) == ("failed", "the audit could not be completed: it broke")
-    assert audits.verdict(job, running, never) == found
+    assert audits.verdict(job, go_on, never) == found
 
 
 @pytest.mark.parametrize(
     "ended",
     [
-        Ended("harness_error", "lost", None),
-        Ended("timeout", "slow", None),
-        Ended("oom_host", "large", None),
-        Ended("crashed", "killed", None, signal.SIGKILL),
+        StageEnd("audit", "harness_error", "lost", None),
+        StageEnd("audit", "timeout", "slow", None),
+        StageEnd("audit", "oom_host", "large", None),
+        StageEnd("audit", "lost", "killed", None, signal.SIGKILL),
     ],
 )
-def test_an_accident_of_the_machine_is_no_verdict(job: Job, tmp_path: Path, ended: Ended) -> None:
-    assert Audits(tmp_path / "audits").verdict(job, threading.Event(), lambda: ended) is None
+def test_an_accident_of_the_machine_is_no_verdict(job: Job, tmp_path: Path, ended: StageEnd) -> None:
+    assert Audits(tmp_path / "audits").verdict(job, go_on, lambda: ended) is None
     assert not list((tmp_path / "audits").glob("*.json"))
 
 
 def test_where_no_verdict_can_be_kept_each_run_makes_its_own(job: Job, tmp_path: Path) -> None:
     (tmp_path / "audits").write_text("a file where a folder should be")
-    found = Audits(tmp_path / "audits").verdict(job, threading.Event(), lambda: passed(job))
+    found = Audits(tmp_path / "audits").verdict(job, go_on, lambda: passed(job))
     assert found is not None
     assert found.verdict == "passed"
 
 
 def test_two_runs_of_a_model_wait_for_one_audit(job: Job, tmp_path: Path) -> None:
-    audits, running, made, found = Audits(tmp_path / "audits"), threading.Event(), [], list[Audit | None]()
+    audits, made, found = Audits(tmp_path / "audits"), [], list[Audit | None]()
     begun = threading.Event()
 
-    def slowly() -> Ended:
+    def slowly() -> StageEnd:
         made.append(1)
         begun.set()
         threading.Event().wait(0.5)
         return passed(job)
 
-    first = threading.Thread(target=lambda: found.append(audits.verdict(job, running, slowly)))
+    first = threading.Thread(target=lambda: found.append(audits.verdict(job, go_on, slowly)))
     first.start()
     begun.wait()
-    found.append(Audits(tmp_path / "audits").verdict(job, running, never))
+    found.append(Audits(tmp_path / "audits").verdict(job, go_on, never))
     first.join()
     assert len(made) == 1
     assert found[0] == found[1]
 
 
 def test_a_cancelled_run_does_not_wait(job: Job, tmp_path: Path) -> None:
-    cancelled = threading.Event()
-    cancelled.set()
-    assert Audits(tmp_path / "audits").verdict(job, cancelled, never) is None
+    assert Audits(tmp_path / "audits").verdict(job, lambda: True, never) is None
 
 
 def test_a_likelihood_that_flatters_is_withheld_and_the_run_is_ok(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
 import io
 import json
 import re
@@ -229,20 +231,30 @@ def test_the_page_has_the_table_and_a_grid_of_each_model_that_ran(store: Store, 
         assert name in page.text
 
 
-def test_nothing_on_the_page_comes_from_elsewhere_or_is_inline(store: Store, tmp_path: Path) -> None:
+def test_nothing_on_the_page_comes_from_elsewhere(store: Store, tmp_path: Path) -> None:
     page, _ = published(store, tmp_path / "site")
     references = [attrs.get(key) for _, attrs in page.tags for key in ("src", "href") if key in attrs]
     assert len(references) > 8
     for reference in references:
         assert reference is not None
         assert reference.startswith("#") or (tmp_path / "site" / reference).is_file()
-    assert all(attrs.get("src") for tag, attrs in page.tags if tag == "script")
-    assert not [tag for tag, attrs in page.tags if tag == "style" or "style" in attrs]
-    assert not [key for _, attrs in page.tags for key in attrs if key.startswith("on")]
+
+
+def test_the_page_holds_one_script_and_one_style_which_its_policy_names_by_hash(store: Store, tmp_path: Path) -> None:
+    page, _ = published(store, tmp_path / "site")
     (policy,) = [attrs["content"] for tag, attrs in page.tags if attrs.get("http-equiv") == "Content-Security-Policy"]
     assert policy is not None
-    assert "default-src 'none'" in policy
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    source = (tmp_path / "site" / "index.html").read_text()
+    for tag, rule in (("script", "script-src"), ("style", "style-src")):
+        (held,) = re.findall(rf"<{tag}>(.*?)</{tag}>", source, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(held.encode()).digest()).decode()
+        assert rules[rule] == f"'sha256-{digest}'"
+        assert len([1 for found, _ in page.tags if found == tag]) == 1
+    assert rules["default-src"] == "'none'"
     assert "unsafe" not in policy
+    assert not [tag for tag, attrs in page.tags if "style" in attrs]
+    assert not [key for _, attrs in page.tags for key in attrs if key.startswith("on")]
 
 
 def test_text_of_records_is_escaped_on_the_page(store: Store, tmp_path: Path) -> None:

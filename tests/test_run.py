@@ -1,7 +1,6 @@
-"""`genbench run` as its users meet it: on good models, bad models and bad input."""
+"""`genbench run` as its users meet it: again, side by side, interrupted, on bad input. Bad models: ``test_zoo.py``."""
 
 import json
-import runpy
 import signal
 import subprocess
 import sys
@@ -11,30 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from commands import ZOO, genbench, start
-
-from genbench.record import Record, stable
-from genbench.store import Store
-
-FAULTS: dict[str, str] = runpy.run_path(str(ZOO / "genbench_zoo.py"))["FAULTS"]
-"""Each model of the zoo, without its prefix, and the status that its runs must end with."""
-
-BENCHMARK = """
-name = "tiny"
-dataset = "digits"
-evaluator = "digits-cnn-v1"
-metrics = ["fid", "is", "bits_per_dim"]
-seeds = [0, 1]
-milestones = [0.5, 1.0]
-budget = {images = 800, seconds = 3.0, grace = 1.5, memory_mib = 1200, parameters = 1000000}
-samples = {n = 64, milestone_n = 32, chunk = 40}
-likelihood = {examples = 20, milestone_examples = 10, draws = 2, milestone_draws = 1, chunk = 10}
-"""
-
-
-def records(results: Path) -> dict[str, Record]:
-    loaded = Store(results).load()
-    assert not loaded.unreadable
-    return {f"{record.model.name}/{record.seed}": record for record in loaded.records}
+from tiny import BENCHMARK, records
 
 
 @pytest.fixture(scope="module")
@@ -45,85 +21,25 @@ def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def zoo(benchmark: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
-    """Results and exit code of a run of every bad model beside good ones."""
-    results = tmp_path_factory.mktemp("zoo") / "results"
-    models = [f"zoo-{fault}" for fault in FAULTS]
+def ran(benchmark: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of a good run and two failed ones."""
+    results = tmp_path_factory.mktemp("ran") / "results"
+    models = ("zoo-good", "zoo-raises", "zoo-vanishes")
+    genbench("run", *models, "-b", benchmark, "--seeds", "0", "--results", results, python_path=(ZOO,))
+    return results
+
+
+def test_a_second_call_trains_nothing_and_keeps_every_record(ran: Path, benchmark: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in ran.rglob("record.json")}
     done = genbench(
-        "run", *models, "marginals", "-b", benchmark, "--seeds", "0", "--results", results, python_path=(ZOO,)
-    )
-    return results, done.returncode
-
-
-@pytest.mark.parametrize(("fault", "status"), FAULTS.items())
-def test_each_fault_has_its_status_and_its_reason(zoo: tuple[Path, int], fault: str, status: str) -> None:
-    record = records(zoo[0])[f"zoo-{fault}/0"]
-    assert record.status == status, record.reason
-    assert (record.reason is None) == (status == "ok")
-
-
-def test_the_exit_code_says_that_some_run_is_not_ok(zoo: tuple[Path, int]) -> None:
-    assert zoo[1] == 1
-
-
-def test_the_traceback_of_a_plugin_is_in_its_log(zoo: tuple[Path, int]) -> None:
-    log = (zoo[0] / "tiny" / "zoo-raises" / "seed-0" / "log.txt").read_text()
-    assert "Traceback" in log
-    assert "a deliberate fault in train_step" in log
-
-
-def test_a_crash_leaves_the_fault_handlers_trace_in_its_log(zoo: tuple[Path, int]) -> None:
-    assert "Fatal Python error" in (zoo[0] / "tiny" / "zoo-segfaults" / "seed-0" / "log.txt").read_text()
-
-
-def test_a_wrong_sample_is_named_with_its_index(zoo: tuple[Path, int]) -> None:
-    assert "at index [16, 0, 3, 4] stands 17" in (records(zoo[0])["zoo-too-bright/0"].reason or "")
-
-
-def test_divergence_is_named_with_its_step(zoo: tuple[Path, int]) -> None:
-    assert "loss became nan at step 40" in (records(zoo[0])["zoo-diverges/0"].reason or "")
-
-
-def test_bad_neighbours_do_not_change_a_good_models_record(
-    zoo: tuple[Path, int], benchmark: Path, tmp_path: Path
-) -> None:
-    done = genbench(
-        "run",
-        "zoo-good",
-        "marginals",
-        "-b",
-        benchmark,
-        "--seeds",
-        "0",
-        "--results",
-        tmp_path / "results",
-        python_path=(ZOO,),
-    )
-    assert done.returncode == 0, done.stderr
-    for name, record in records(tmp_path / "results").items():
-        assert stable(record) == stable(records(zoo[0])[name])
-
-
-def test_nothing_is_left_running_or_half_done(zoo: tuple[Path, int]) -> None:
-    assert not [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if "genbench.engine.forkserver" in (process.info["cmdline"] or []) and not process.parents()
-    ]
-    assert list((zoo[0] / ".work").iterdir()) == []
-
-
-def test_a_second_call_trains_nothing_and_keeps_every_record(zoo: tuple[Path, int], benchmark: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in zoo[0].rglob("record.json")}
-    done = genbench(
-        "run", "zoo-good", "zoo-raises", "-b", benchmark, "--seeds", "0", "--results", zoo[0], python_path=(ZOO,)
+        "run", "zoo-good", "zoo-raises", "-b", benchmark, "--seeds", "0", "--results", ran, python_path=(ZOO,)
     )
     assert "done already" in done.stderr
     assert done.returncode == 1  # one of them failed, and still has
-    assert {path: path.stat().st_mtime_ns for path in zoo[0].rglob("record.json")} == before
+    assert {path: path.stat().st_mtime_ns for path in ran.rglob("record.json")} == before
 
 
-def test_failed_runs_are_done_again_on_request_and_their_attempts_kept(zoo: tuple[Path, int], benchmark: Path) -> None:
+def test_failed_runs_are_done_again_on_request_and_their_attempts_kept(ran: Path, benchmark: Path) -> None:
     done = genbench(
         "run",
         "zoo-good",
@@ -135,11 +51,11 @@ def test_failed_runs_are_done_again_on_request_and_their_attempts_kept(zoo: tupl
         "--rerun",
         "failed",
         "--results",
-        zoo[0],
+        ran,
         python_path=(ZOO,),
     )
     assert "1 runs to do" in done.stderr
-    assert len(records(zoo[0])["zoo-vanishes/0"].attempts) == 2
+    assert len(records(ran)["zoo-vanishes/0"].attempts) == 2
 
 
 def test_runs_of_a_changed_benchmark_are_superseded(tmp_path: Path) -> None:

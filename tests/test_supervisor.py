@@ -205,9 +205,12 @@ def test_the_memory_of_all_processes_counts_together_and_shared_pages_once(launc
     # Each shares some 200 MiB of torch: as plain sums both would be over.
     one = psutil.Process().memory_info().rss
     few, cap = 5, 1000 * MEBIBYTE
-    assert run.add(supervised.allocate_in_children, children=few, each=20 * MEBIBYTE, memory=cap, seconds=1.5).go(
-        launcher
-    ).status == "timeout", one
+    assert (
+        run.add(supervised.allocate_in_children, children=few, each=20 * MEBIBYTE, memory=cap, seconds=1.5)
+        .go(launcher)
+        .status
+        == "timeout"
+    ), one
     again = Run(run.folder / "again")
     again.folder.mkdir()
     end = again.add(supervised.allocate_in_children, children=few, each=250 * MEBIBYTE, memory=cap).go(launcher)
@@ -230,7 +233,7 @@ def test_a_stage_does_not_inherit_the_peak_of_one_before_it(launcher: Launcher, 
 
 
 def test_cpu_seconds_are_those_of_all_processes(launcher: Launcher, run: Run) -> None:
-    end = run.add(supervised.spin, seconds=0.25, processes=3).go(launcher)
+    end = run.add(supervised.spin, burn=0.25, processes=3).go(launcher)
     assert 0.75 <= end.cpu_seconds < 2.0
 
 

@@ -12,7 +12,7 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
@@ -105,10 +105,10 @@ def _read_member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray
             f"{MAX_RATIO} times as many"
         )
     with archive.open(entry) as member:
-        return _read(member, entry.file_size)  # type: ignore[arg-type]
+        return _read(member, entry.file_size)
 
 
-def _read(stream: BinaryIO, size: int) -> np.ndarray:
+def _read(stream: IO[bytes], size: int) -> np.ndarray:
     """The array in a stream of ``size`` bytes."""
     prefix = stream.read(8)
     if prefix[:6] != b"\x93NUMPY" or len(prefix) < 8:
@@ -163,7 +163,7 @@ def _is_size(value: object) -> bool:
     return type(value) is int and 0 <= value <= MAX_SIZE
 
 
-def _check_directory(stream: BinaryIO) -> None:
+def _check_directory(stream: IO[bytes]) -> None:
     """Refuse an archive with a table of contents of millions of members, of which :mod:`zipfile` keeps every one.
 
     PKWARE's APPNOTE 6.3.10, sections 4.3.14 to 4.3.16.

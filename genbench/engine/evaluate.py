@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from genbench.disk import Disk, sha256_of
-from genbench.engine import rng, splits
+from genbench.engine import device, rng, splits
 from genbench.engine.batches import Batches
 from genbench.engine.checkpoint import load_state, whole_file
 from genbench.engine.contract import build, check_samples, prepare_torch
@@ -46,6 +46,7 @@ def evaluate(job: Job) -> dict[str, Any]:
         InvalidOutput, OverBudget: as the model earns it. Anything else is the plugin's own error.
     """
     prepare_torch(job.budget.threads, job.budget.device)
+    device.cap_memory(job.budget)
     remove_checkpoints(job.folder)
     _remove_own(job.folder)
     with Watch() as watch:
@@ -78,6 +79,7 @@ def _evaluate(job: Job, watch: Watch) -> dict[str, Any]:
         "sample_seconds": sample_seconds,
         "samples_per_second": job.samples.n / sample_seconds,
         "memory": peak_memory(),
+        "device_memory": device.peak_memory(),
         "warnings": watch.warnings,
         "files": files,
     }
@@ -211,6 +213,9 @@ def _prepare(job: Job, model: Model, x: np.ndarray, labels: np.ndarray | None, w
     began = time.monotonic()
     with watch.over("prepare_for_eval"), FlopCounter() as counter:
         prepare(metered())
+    if counter.uncounted:
+        names = ", ".join(sorted(counter.uncounted))
+        watch.note(f"the FLOPs of {names} in prepare_for_eval were not counted, for want of a formula")
     flops = float(counter.flops)
     if job.budget.flops is not None and flops > PREPARE_SHARE * job.budget.flops:
         raise OverBudget(

@@ -6,6 +6,7 @@ precision, seeds. A plugin that changes it is not stopped, since most do so by a
 
 from __future__ import annotations
 
+import inspect
 import os
 import random
 import signal
@@ -40,7 +41,7 @@ def _autocast(device: str) -> Setting:
 
 
 def _handler(number: signal.Signals) -> Setting:
-    return Setting(lambda: signal.getsignal(number), lambda value: signal.signal(number, value), shown=False)
+    return Setting(lambda: _getsignal(number), lambda value: signal.signal(number, value), shown=False)
 
 
 def _default_device() -> torch.device:
@@ -64,6 +65,7 @@ def _return_to(folder: str | None) -> None:
 
 
 CPU = torch.device("cpu")
+_getsignal = inspect.unwrap(signal.getsignal)  # without the microseconds of looking for an enum's member
 
 SETTINGS: dict[str, Setting] = {
     "the default dtype": Setting(torch.get_default_dtype, torch.set_default_dtype),
@@ -81,9 +83,9 @@ SETTINGS: dict[str, Setting] = {
     "cudnn.deterministic": _attribute(torch.backends.cudnn, "deterministic"),
     # The whole before its parts: putting it back puts them back, and they can't be read while it contradicts them.
     "the precision of float32": _attribute(torch.backends, "fp32_precision"),
+    "the precision of matrix products": Setting(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     "cudnn.allow_tf32": _attribute(torch.backends.cudnn, "allow_tf32"),
     "cuda.matmul.allow_tf32": _attribute(torch.backends.cuda.matmul, "allow_tf32"),
-    "the precision of matrix products": Setting(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     "the working folder": Setting(_working_folder, _return_to, shown=False),
     "the handler of SIGTERM": _handler(signal.SIGTERM),
     "the handler of SIGINT": _handler(signal.SIGINT),

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from genbench.disk import sha256_of
-from genbench.engine import rng, splits
+from genbench.engine import device, rng, splits
 from genbench.engine.batches import Batches
 from genbench.engine.budget import Clock, Spending
 from genbench.engine.checkpoint import save_state
@@ -24,6 +24,7 @@ from genbench.engine.tampering import Watch
 from genbench.errors import Diverged, OverBudget
 from genbench.job import TRAINING_CURVE, Job
 from genbench.model import Model
+from genbench.record import EndedBy
 
 
 def train(job: Job) -> dict[str, Any]:
@@ -39,6 +40,7 @@ def train(job: Job) -> dict[str, Any]:
         Diverged, InvalidOutput, OverBudget: as the model earns it. Anything else is the plugin's own error.
     """
     prepare_torch(job.budget.threads, job.budget.device)
+    device.cap_memory(job.budget)
     with Watch() as watch:
         return _train(job, watch)
 
@@ -46,16 +48,45 @@ def train(job: Job) -> dict[str, Any]:
 def _train(job: Job, watch: Watch) -> dict[str, Any]:
     x, labels = splits.training(Path(job.data_folder), job.dev)
     model = build(job, watch)
+    parameters = _counted(model, job)
     batch_size = int(job.model.config["batch_size"])
     batches = Batches(x, labels, batch_size, job.seed, torch.device(job.budget.device))
     spending = Spending(job.budget, batch_size, len(batches), job.max_epochs)
     if spending.useful_steps and batch_size > job.budget.images:
         raise OverBudget(f"one batch of {batch_size:,} images is more than the budget of {job.budget.images:,}")
-    meter, curve, clock = FlopMeter(job.seed), Curve(), Clock()
-    training = Training(spending, meter, curve, clock, watch, parameters=_counted(model, job))
-    checkpoints, progress = Checkpoints(job), Progress(job.folder, "train")
+    training = Training(spending, FlopMeter(job.seed), Curve(), Clock(), watch, parameters)
+    checkpoints = Checkpoints(job)
     model, resumed_at = checkpoints.resume(model, training, lambda: build(job, watch))
 
+    ended_by = _spend_the_budget(job, model, batches, training, checkpoints)
+    # Again, since a model may grow networks at its first step.
+    parameters = max(training.parameters, _counted(model, job))
+    if training.meter.uncounted:
+        watch.note(f"the FLOPs of {', '.join(training.meter.uncounted)} were not counted, for want of a formula")
+
+    for name in (TRAINING_CURVE, "curve.csv"):  # scoring completes the second, and may be begun anew
+        training.curve.write(job.folder / name)
+    with watch.over("state_dict"):
+        state = model.state_dict()
+    files = save_state(_finite(state), job.folder / "state")
+    return {
+        "spent": _spent(training, parameters, ended_by),
+        "parameters": parameters,
+        "milestones": training.milestones,
+        "environment": describe(job.budget),
+        "warnings": watch.warnings,
+        "resumed_at": resumed_at,
+        "files": {**training.files, **files, TRAINING_CURVE: sha256_of(job.folder / TRAINING_CURVE)},
+    }
+
+
+def _spend_the_budget(
+    job: Job, model: Model, batches: Batches, training: Training, checkpoints: Checkpoints
+) -> EndedBy:
+    """Train on, up to the limit that ends it, which is returned."""
+    spending, meter, curve = training.spending, training.meter, training.curve
+    clock, watch = training.clock, training.watch
+    progress = Progress(job.folder, "train")
     clock.start()
     while (ended_by := spending.ended_by(clock.seconds)) is None:
         step = spending.steps
@@ -69,7 +100,7 @@ def _train(job: Job, watch: Watch) -> dict[str, Any]:
         curve.add(step, check_logs(logs))
         curve.close_row(spending.progress, step + 1, spending.images, spending.flops, seconds)
         progress.report(spending.progress)
-        # The last milestone is the end of the budget: the final state, written below.
+        # The last milestone is the end of the budget: the final state, written when all is done.
         for fraction in job.milestones[len(training.milestones) : -1]:
             if spending.budget_share >= fraction:
                 with clock.paused():
@@ -78,32 +109,23 @@ def _train(job: Job, watch: Watch) -> dict[str, Any]:
             with clock.paused():
                 checkpoints.save(model, training)
     clock.stop()
-    # Again, since a model may grow networks at its first step.
-    parameters = max(training.parameters, _counted(model, job))
-
     curve.read()
-    for name in (TRAINING_CURVE, "curve.csv"):  # scoring completes the second, and may be begun anew
-        curve.write(job.folder / name)
-    with watch.over("state_dict"):
-        state = model.state_dict()
-    files = save_state(_finite(state), job.folder / "state")
+    return ended_by
+
+
+def _spent(training: Training, parameters: int, ended_by: EndedBy) -> dict[str, Any]:
+    """What a training has spent: a counterpart to each limit of the budget."""
+    device_memory = device.peak_memory()
     return {
-        "spent": {
-            "images": spending.images,
-            "steps": spending.steps,
-            "flops": spending.flops,
-            "seconds": clock.seconds,
-            "memory": peak_memory(),
-            "parameters": parameters,
-            "threads": torch.get_num_threads(),
-            "ended_by": ended_by,
-        },
+        "images": training.spending.images,
+        "steps": training.spending.steps,
+        "flops": training.spending.flops,
+        "seconds": training.clock.seconds,
+        "memory": peak_memory(),
+        **({} if device_memory is None else {"device_memory": device_memory}),
         "parameters": parameters,
-        "milestones": training.milestones,
-        "environment": describe(job.budget),
-        "warnings": watch.warnings,
-        "resumed_at": resumed_at,
-        "files": {**training.files, **files, TRAINING_CURVE: sha256_of(job.folder / TRAINING_CURVE)},
+        "threads": torch.get_num_threads(),
+        "ended_by": ended_by,
     }
 
 

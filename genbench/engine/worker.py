@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from genbench.engine import device
 from genbench.errors import Diverged, GenbenchError, InvalidOutput, OverBudget
 from genbench.job import outcome_file, read_job, write_json
 from genbench.record import clean
@@ -71,6 +72,8 @@ def reason_of(error: BaseException) -> str:
     """One line for the table: the message, and where in the plugin it was raised."""
     if isinstance(error, GenbenchError):
         return clean(str(error))
+    if isinstance(error, torch.OutOfMemoryError):
+        return clean(device.out_of_memory(error))
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     message = str(error).strip().splitlines()

@@ -1,7 +1,7 @@
 """The client's end of the socket to a run server: what supervisors and one-off calls say to it and hear from it.
 
-JSON lines. ``{"start": request, "cwd", "cores"}`` comes with a descriptor for the output of the process; the answer
-is ``{"started": pid, "server": pid}`` or ``{"refused": reason}``, and when the process has ended and all that it started
+JSON lines. ``{"start": request, "cwd", "cores"}`` comes with a descriptor for the output of the process. The answer is
+``{"started": pid, "server": pid}`` or ``{"refused": reason}``, and when the process has ended and all that it started
 is gone, ``{"ended": pid, "exit", "cpu_seconds"}`` with a negative exit for a signal. ``{"signal": "SIGTERM"}`` goes to
 all its processes; with SIGKILL to all, until none is left. When the socket closes, the server ends everything and
 itself.

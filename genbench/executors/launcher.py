@@ -20,7 +20,6 @@ from genbench.errors import GenbenchError
 from genbench.executors.connection import Connection, output_pipe
 from genbench.executors.log import CappedLog
 from genbench.executors.mark import signal_name
-from genbench.executors.processes import Child, start_child
 
 MOST_STARTS = 4
 """Of a fork server: one that keeps ending has a reason that starting it again does not mend."""
@@ -74,18 +73,6 @@ class Launcher:
                         except OSError:
                             ours.close()
                 self._start_again()
-
-    def start(self, request: Mapping[str, Any], log: Path, cwd: Path) -> Child:
-        """Start a process whose output goes to the end of a file; the way of :mod:`genbench.executors.stages`.
-
-        Raises:
-            HarnessError: if it can't be started.
-        """
-        child = start_child(Connection(self.connect()), request, log, cwd)
-        if child.pid is None:
-            self.check_alive()
-            raise HarnessError("no process could be started: the fork server has ended or the system refused")
-        return child
 
     @property
     def server_pid(self) -> int:

@@ -37,13 +37,15 @@ class Cleaner:
         self._rest = ""
 
     def feed(self, received: bytes, last: bool = False) -> str:
-        """The next piece, cleaned. A sequence that is cut at its end waits for the next one, unless it is the last."""
+        """The next piece, cleaned. A sequence that is cut at its end waits for the next one; in the last it goes."""
         text = self._rest + self._decoder.decode(received, last)
         self._rest = ""
         # Only the last of the escape characters can begin an unfinished sequence, and that not far from the end.
         start = max(0, len(text) - LONGEST_SEQUENCE)
-        if not last and (cut := _UNFINISHED.search(text, start)):
+        if cut := _UNFINISHED.search(text, start):
             text, self._rest = text[: cut.start()], text[cut.start() :]
+        if last:
+            text, self._rest = text + ("\n" if self._rest == "\r" else ""), ""
         if "\r" in text:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
         return _CONTROL.sub("", _SEQUENCE.sub("", text))
@@ -120,13 +122,12 @@ class CappedLog:
         """Take up what an earlier attempt left in the file."""
         size = os.fstat(self._file).st_size
         self._head = min(size, HEAD_BYTES)
-        start = max(self._head, size - TAIL_BYTES)
-        rest = os.pread(self._file, TAIL_BYTES, start)
-        if found := _LEFT_OUT.match(rest):
-            self._left_out, rest = int(found[1]), rest[found.end() :]
-        self._left_out += start - self._head
-        if rest:
-            self._keep(rest)
+        begin = self._head
+        if found := _LEFT_OUT.match(os.pread(self._file, 64, begin)):
+            self._left_out, begin = int(found[1]), begin + found.end()
+        start = max(begin, size - TAIL_BYTES)
+        self._left_out += start - begin
+        self._keep(os.pread(self._file, TAIL_BYTES, start))
 
     def _write_head(self, cleaned: bytes) -> bytes:
         """Write as much as the head still takes; returns the rest."""

@@ -6,15 +6,20 @@ import time
 
 from genbench.executors import tree
 
-POLL_SECONDS = 0.05
-"""Between two looks, while less than half of the cap is held."""
-TIGHT_SECONDS = 0.01
-"""Between two looks over half of the cap: a process can fill some 4 MB in a millisecond."""
+LONGEST_PAUSE = 0.1
+SHORTEST_PAUSE = 0.01
+"""Seconds between two looks."""
+FILLED_PER_SECOND = 16 << 30
+"""Bytes of memory that fast processes fill, at most; a single thread does not come to half of it."""
+OVERSHOOT = 1.15
+"""How far over the cap, as a share of it, the next look may be: the rest of a quarter is for the killing."""
 SHARE_OF_SCANS = 0.004
 """Of the time: what looking for new processes may take, however many the machine has."""
 SHARE_OF_SHARING = 0.02
 """Of the time: what finding out which pages are shared may take."""
 LEAST_SCAN_SECONDS = 0.2
+HIGH_WATER_SECONDS = 0.2
+"""Between two looks at the kernel's own peak, while nothing changes."""
 
 
 class MemoryWatch:
@@ -43,8 +48,7 @@ class MemoryWatch:
         self._next_scan = 0.0
         self._next_sharing = 0.0
         self._highest_sum = 0
-        self._polled_at = 0.0
-        self._rate = 0.0
+        self._next_high_water = 0.0
 
     def poll(self) -> None:
         """Look once; :attr:`held` and :attr:`peak` are of now."""
@@ -60,16 +64,15 @@ class MemoryWatch:
         else:
             held = total
             self.peak = max(self.peak, held)
-        if self.main is not None and self.main in sizes:
+        if self.main in sizes and (held != self.held or began >= self._next_high_water):
             self.peak = max(self.peak, tree.high_water(self.main))
-        self._rate = max(0.0, (held - self.held) / max(began - self._polled_at, 1e-3))
-        self.held, self._polled_at = held, began
+            self._next_high_water = began + HIGH_WATER_SECONDS
+        self.held = held
 
     def pause(self) -> float:
-        """Seconds until the next look is due: less, the nearer the cap is."""
-        if self.held <= self._cap // 2 and self._rate * POLL_SECONDS <= self._cap // 4:
-            return POLL_SECONDS
-        return TIGHT_SECONDS if self._rate or self.held > self._cap * 7 // 8 else 2 * TIGHT_SECONDS
+        """Seconds until the next look is due: what it takes to fill all that is left, and somewhat more."""
+        left = (self._cap * OVERSHOOT - self.held) / FILLED_PER_SECOND
+        return min(LONGEST_PAUSE, max(SHORTEST_PAUSE, left))
 
     def _of_several(self, sizes: dict[int, int], total: int) -> int:
         """What several processes hold; their plain sum as long as nothing hangs on it."""

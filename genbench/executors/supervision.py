@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import IO, Any, Literal
 
 from genbench.executors.launcher import HarnessError, Launcher
@@ -26,6 +27,10 @@ START_SECONDS = 330.0
 """That a supervisor may wait for a fork server which is still importing."""
 MOST_WORDS = 4096
 """Bytes of a supervisor's last words that are looked at."""
+
+PROGRAM = "import sys; sys.path += sys.argv[2:]; from genbench.executors.supervisor import main; sys.exit(main())"
+"""-S and -P: site's own work takes twice as long as all else that a supervisor does before its first word, and the
+current folder is the user's. The harness's path stands at the end, so that it shadows nothing."""
 
 Stop = Callable[[], Literal["cancel", "kill"] | None]
 OnProgress = Callable[[str, float], None]
@@ -155,14 +160,18 @@ class _Supervisor:
         return lines[-1] if lines else ""
 
 
+def _import_path() -> list[str]:
+    """Where this process finds modules, this package first: an editable install is on no path."""
+    return [str(Path(__file__).parents[2]), *(folder for folder in sys.path if folder)]
+
+
 @contextlib.contextmanager
 def _supervisor(supervision: Supervision, launcher: Launcher) -> Iterator[_Supervisor]:
     with tempfile.TemporaryFile() as errors:
         with launcher.connect() as channel:
             try:
                 process = subprocess.Popen(
-                    # -P: the current folder is the user's and must not shadow modules.
-                    [sys.executable, "-P", "-m", "genbench.executors.supervisor", str(channel.fileno())],
+                    [sys.executable, "-S", "-P", "-c", PROGRAM, str(channel.fileno()), *_import_path()],
                     pass_fds=[channel.fileno()],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,

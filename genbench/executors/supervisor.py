@@ -1,8 +1,6 @@
 """The supervisor of a run: a small process that has its stages carried out, one after another, within their limits.
 
-    python -m genbench.executors.supervisor DESCRIPTOR
-
-The descriptor is a socket to a run server (:mod:`genbench.executors.connection`); what is said on stdin and stdout is
+It is started with a socket to a run server (:mod:`genbench.executors.connection`); what is said on stdin and stdout is
 in :mod:`genbench.executors.protocol`. It runs no code of plugins and imports next to nothing, so neither a hang nor an
 exhausted memory of theirs is one of its own. One loop, which waits for nothing longer than until the next poll.
 """
@@ -36,7 +34,8 @@ if TYPE_CHECKING:
 
 PROGRESS_SECONDS = 0.2
 """Between two words of progress."""
-LONGEST_PAUSE = 0.05
+LONGEST_PAUSE = 0.1
+"""Seconds without a look at the clock."""
 CHUNK = 1 << 18
 """Bytes of output that are taken before the other duties have their turn."""
 START_SECONDS = 300.0
@@ -276,14 +275,12 @@ def _open_up(function: Callable[[str], object], path: str, error: object) -> Non
 
 
 def main() -> int:
-    """Returns the exit code: 0 if the work came to its end, 1 if the harness had gone."""
+    """Supervise on the socket whose descriptor is the first argument.
+
+    Returns the exit code: 0 if the work came to its end, 1 if the harness had gone."""
     with Connection(socket.socket(fileno=int(sys.argv[1]))) as connection:
         try:
             Supervisor(connection, 0, 1).run()
         except HarnessGone:
             return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

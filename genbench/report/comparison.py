@@ -94,6 +94,7 @@ def _table(comparison: Comparison, layout: Layout) -> Table:
 
 def document(comparison: Comparison) -> dict[str, Any]:
     """The comparison as plain values for JSON."""
+    sides = (("a", comparison.a), ("b", comparison.b))
     return {
         "benchmark": {"name": comparison.benchmark.name, "digest": comparison.benchmark.digest},
         "a": _side(comparison.a),
@@ -115,6 +116,11 @@ def document(comparison: Comparison) -> dict[str, Any]:
             for entry in comparison.metrics
         ],
         "not_compared": [asdict(entry) for entry in comparison.refused],
+        "ended_by_clock": {letter: legend.ended_by_clock(side.records) for letter, side in sides},
+        "warnings": {
+            letter: {str(record.seed): record.warnings for record in side.records if record.warnings}
+            for letter, side in sides
+        },
     }
 
 
@@ -124,8 +130,6 @@ def _side(side: Side) -> dict[str, Any]:
         "anchor": side.anchor,
         "ok": len(side.good),
         "seeds": side.seeds,
-        "ended_by_clock": legend.ended_by_clock(side.records),
-        "warnings": {str(record.seed): record.warnings for record in side.records if record.warnings},
         "left_out": [asdict(entry) for entry in side.left_out],
     }
 

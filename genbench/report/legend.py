@@ -14,7 +14,6 @@ from genbench.report.printable import printable
 from genbench.rows import FLAGGED, UNAUDITED, Cell, Row
 from genbench.statistics import ALPHA, MIN_SEEDS, Components
 
-
 ANCHOR = "†"
 CLOCK = "‡"
 """Printed behind a model some of whose runs the clock ended."""

@@ -12,14 +12,18 @@ def printable(text: str) -> str:
     What is no letter, mark, number, sign or space (Unicode's categories C and Z: control characters, overrides of the
     writing direction, surrogates, unassigned ones) becomes the replacement character.
     """
-    line = " ".join(text.split())
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
+    return _visible(" ".join(text.split()))
 
 
 def printable_lines(text: str) -> str:
-    """The same line by line, indentation kept: for errors and reports of several lines."""
-    lines = text.split("\n")
-    return "\n".join(" " * (len(line) - len(line.lstrip(" "))) + printable(line) for line in lines)
+    """The same line by line, spaces kept: for errors and reports of several lines."""
+    return "\n".join(_visible(line.replace("\t", " ")) for line in text.split("\n"))
+
+
+def _visible(line: str) -> str:
+    if line.isprintable():
+        return line
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
 
 
 def json_text(document: Any) -> str:

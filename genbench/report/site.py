@@ -155,7 +155,8 @@ def render(board: Leaderboard, grids: list[Grid], with_definition: bool = False)
     )
 
 
-POLICY = "default-src 'none'; img-src 'self'; style-src '{style}'; script-src '{script}'; base-uri 'none'; form-action 'none'"
+POLICY = """default-src 'none'; img-src 'self'; style-src '{style}'; script-src '{script}'; base-uri 'none'; \
+form-action 'none'"""
 """The page's content security policy (W3C, "Content Security Policy Level 3"), with the hashes of what it holds."""
 
 

@@ -192,7 +192,7 @@ LATEX = {
 
 
 def escape_latex(text: str) -> str:
-    """``text`` as literal text in LaTeX. ``[`` and ``*`` after ``\\\\`` would be read as its arguments, hence the braces.
+    """``text`` as literal text in LaTeX. ``[`` and ``*`` after ``\\\\`` would be its arguments, hence the braces.
 
     A straight quotation mark begins a shorthand in some of babel's languages.
     """

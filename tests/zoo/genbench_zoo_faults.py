@@ -6,6 +6,7 @@ import random
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -76,15 +77,15 @@ def paints() -> None:
 
 
 def litters() -> None:
-    """Files, folders and links by the names of what a run keeps, in its folder."""
-    folder = Path.cwd().parent
+    """Files, folders and links by the names of what a run keeps, in its folder; some lead out of it."""
+    folder, outside = Path.cwd().parent, Path(tempfile.gettempdir())
     (folder / "record.json").write_text('{"status": "ok"}')
     (folder / "junk.bin").write_bytes(bytes(1000))
     (folder / "junk").mkdir()
     (folder / "junk" / "deeper").write_text("junk")
-    (folder / "samples.png").symlink_to("/etc/hostname")
-    (folder / "nats.npz").symlink_to("/etc/hostname")
-    (folder / "link").symlink_to("/")
+    for name in ("samples.png", "samples.npz", "nats.npz"):
+        (folder / name).symlink_to(outside / "written-through-a-link")
+    (folder / "link").symlink_to(outside)
 
 
 def deletes_its_folder() -> None:

@@ -13,12 +13,12 @@ from genbench.engine.rng import stable_seed
 
 FIRST_STEPS = 16
 """Steps at the start that are all counted."""
-LONGEST_BLOCKS = ((128, 32), (512, 64))
+LONGEST_BLOCKS = ((64, 16), (256, 32), (1024, 64))
 """Before the step of a pair, one step in so many is counted; later one in ``LONGEST``."""
 LONGEST = 128
 TOLERANCE = 0.007
 """The standard error aimed at for a whole run's charge, as a share of it, where steps of one kind vary."""
-MEMORY = 16
+MEMORY = 32
 """Counted steps over which it is averaged how much steps of one kind vary."""
 PATIENCE = 32
 """Steps counted in a row while a kind is looked for that was never counted."""
@@ -35,12 +35,15 @@ class Kind:
 
     Attributes:
         cost: FLOPs of the last one that was counted; None before the first.
+        floor: FLOPs charged to one that is not counted: the lesser of the last two counts, since a charge that is too
+            high cannot be taken back, and one that is too low is corrected by the next count.
         pending: steps charged since, without a count.
         charged: FLOPs that they were charged.
         seen: the number of the last step of this kind.
     """
 
     cost: float | None = None
+    floor: float = 0.0
     pending: int = 0
     charged: float = 0.0
     seen: int = -1
@@ -55,8 +58,8 @@ class FlopMeter:
 
     - Steps 0-15 are counted, then one in each block of 128 (fewer at the beginning), at a place that a hash of
       (seed, step) chooses.
-    - A step that is not counted is charged what the last counted one of its kind cost. The next count of that kind
-      corrects this: the steps in between are then charged the mean of the two counts. So a cost that drifts, jumps or
+    - A step that is not counted is charged the lesser of the last two counts of its kind. The next count of that kind
+      corrects this: the steps since the last one are then charged the mean of the two. So a cost that drifts, jumps or
       varies within a kind (a curriculum of sizes, which leaves the number of operations as it is) is followed.
     - The more the counts of one kind differ, the shorter the blocks become, down to one step, so that the standard
       error of a whole run's charge stays about ``TOLERANCE``. Runs whose steps of one kind cost the same, nearly all,
@@ -181,7 +184,7 @@ class FlopMeter:
         return self._kinds.setdefault(recorded, Kind())
 
     def _estimate_one(self, recorded: int, kind: Kind) -> None:
-        charge = self._guess(recorded) if kind.cost is None else kind.cost
+        charge = self._guess(recorded) if kind.cost is None else kind.floor
         kind.pending += 1
         kind.charged += charge
         self._estimate += charge
@@ -190,6 +193,7 @@ class FlopMeter:
         before = kind.cost
         right = kind.pending * (flops if before is None else (before + flops) / 2)
         self._estimate += right - kind.charged + flops
+        kind.floor = flops if before is None else min(before, flops)
         kind.cost, kind.pending, kind.charged = flops, 0, 0.0
         self.counted += 1
         if before is None:

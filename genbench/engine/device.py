@@ -1,0 +1,60 @@
+"""The memory of the device: capped to what a benchmark allows, and measured.
+
+Both concern torch's allocator, which serves every tensor of this process. The driver's context (some hundred MiB),
+what libraries allocate behind torch's back (NCCL, a plugin's own CUDA code) and other processes on the device are
+neither capped nor measured. On the CPU there is nothing to do: the supervisor watches resident memory.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from genbench.specs import Budget
+
+MIB = 1 << 20
+_limit: int | None = None
+
+
+def cap_memory(budget: Budget) -> None:
+    """Make torch refuse to hold more than ``budget.device_memory`` bytes on the current device.
+
+    What it refuses is a ``torch.OutOfMemoryError``, which becomes the status ``oom_device``. The cap is on what the
+    allocator reserves, cached and fragmented blocks included; before it refuses, it frees the blocks that are cached.
+    Call it once a process, before the first tensor. Without a device, or without a limit, nothing is capped; nor is
+    it where the device has less memory than the limit, whose size is then what ends a run.
+    """
+    global _limit
+    if budget.device != "cuda":
+        _limit = None
+        return
+    total = int(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory)
+    allowed = total if budget.device_memory is None else min(budget.device_memory, total)
+    _limit = allowed
+    torch.cuda.set_per_process_memory_fraction(allowed / total)
+
+
+def peak_memory() -> int | None:
+    """The most bytes that torch's allocator has reserved on the current device at a time; None if none is in use.
+
+    Reserved bytes, not allocated ones: that is what the cap is on, and what another process could not have had.
+    """
+    return int(torch.cuda.max_memory_reserved()) if torch.cuda.is_initialized() else None
+
+
+def reset_peak() -> None:
+    """Measure the peak anew from now on, so that each stage in a process has its own."""
+    if torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def out_of_memory(error: torch.OutOfMemoryError) -> str:
+    """The reason of a run that ended as ``oom_device``: the limit, the peak, and what torch said first."""
+    message = str(error).strip().splitlines()
+    peak = peak_memory()
+    parts = [
+        "the device's memory ran out",
+        *([] if _limit is None else [f"limit {_limit // MIB:,} MiB"]),
+        *([] if peak is None else [f"peak {peak // MIB:,} MiB"]),
+    ]
+    said = f" ({message[0]})" if message else ""
+    return ", ".join(parts) + said
