@@ -25,7 +25,7 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """Raised whenever the core changes what a run computes; a part of every benchmark's digest."""
 
 _HOMES = {

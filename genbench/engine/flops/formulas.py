@@ -169,7 +169,6 @@ FORMULAS: dict[Any, Callable[[Args, Any], int]] = {
     aten._int_mm: lambda args, out: matrix_product(args[0], args[1]),
     aten._scaled_mm: lambda args, out: matrix_product(args[0], args[1]),
     aten._scaled_mm_v2: lambda args, out: matrix_product(args[0], args[1]),
-    aten._sparse_mm: lambda args, out: matrix_product(args[0], args[1]),
     aten._foreach_mm: lambda args, out: sum(map(matrix_product, args[0], args[1])),
     aten.addmm: lambda args, out: matrix_product(args[1], args[2]),
     aten.addmm_: lambda args, out: matrix_product(args[1], args[2]),
