@@ -11,6 +11,7 @@ import json
 from typing import TYPE_CHECKING
 
 from genbench.specs import DataSpec, ModelSpec
+from genbench.undisturbed import undisturbed
 
 if TYPE_CHECKING:
     from genbench.job import Job
@@ -64,6 +65,7 @@ def supported_spaces(spec: ModelSpec, data: DataSpec) -> list[DataSpec]:
 def _supports(spec: ModelSpec, space: DataSpec) -> bool:
     """A plugin that cannot even say whether it supports an odd shape does not."""
     try:
-        return spec.supports(space) is None
-    except Exception:
+        with undisturbed():
+            return spec.supports(space) is None
+    except (Exception, SystemExit):
         return False

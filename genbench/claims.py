@@ -199,6 +199,7 @@ class Claim:
         self._disk = work.disk
         self._lock = lock
         self._settled = False
+        self._done = False
         self.attempts: list[Attempt] = []
         self.resumed = False
         self.finished = finished
@@ -216,7 +217,7 @@ class Claim:
             committed: the record in place.
         """
         known = {attempt.token for attempt in committed.attempts} if committed is not None else set()
-        done = committed is not None and committed.status not in UNFINISHED
+        done = self._done = committed is not None and committed.status not in UNFINISHED
         useful: list[tuple[Ledger, Path]] = []
         for folder in self.work.found("attempt"):
             ledger = read_ledger(folder)
@@ -305,7 +306,8 @@ class Claim:
         with as_store_error(self.folder):
             if not self._is_current():
                 return
-            if self.resumed and is_folder(self.folder):
+            # With a record that is final and that nobody wants to replace, there is nothing to go on with.
+            if self.resumed and not self._done and is_folder(self.folder):
                 self._note(None)
             else:
                 self.work.discard(self.folder)

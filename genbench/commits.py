@@ -65,6 +65,9 @@ def build(work: Work, claim: Claim, record: Record, files: Sequence[str], copy: 
         raise StoreError(
             f"{work.final}: its record names the files {sorted(record.artifacts)}, where {sorted(files)} are to be kept"
         )
+    for name in files:
+        if not FILE.match(name) or name == RECORD:
+            raise StoreError(f"{work.final}: {name!r} is no name for a file of a run")
     folder = work.publish(claim.token, claim.identity)
     work.discard(folder)
     work.disk.calls.make_folder(folder)
@@ -138,8 +141,6 @@ def _is_record(work: Work) -> bool:
 
 
 def _take_file(work: Work, source: Path, target: Path, expected: str, copy: bool) -> None:
-    if not FILE.match(source.name) or source.name == RECORD:
-        raise StoreError(f"{work.final}: {source.name!r} is no name for a file of a run")
     try:
         found = work.disk.adopt(source, target, copy)
     except OSError as error:

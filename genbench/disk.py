@@ -327,6 +327,8 @@ def open_regular(path: Path, below: Path | None = None) -> Iterator[int]:
         descriptor = os.open(path, flags)
     else:
         *folders, name = path.relative_to(below).parts
+        if ".." in folders:
+            raise OSError(errno.EINVAL, "leads out of its folder", str(path))
         inside = os.open(below, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             for folder in folders:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -25,13 +26,17 @@ def open_regular(path: Path, most: int, follow: bool = True) -> io.BufferedReade
     try:
         descriptor = os.open(path, flags)
     except ValueError:  # NUL characters, lone surrogates
-        raise FileNotFoundError(2, "No such file or directory", ascii(str(path))) from None
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", ascii(str(path))) from None
+    except OSError as error:
+        if error.errno == errno.ELOOP and not follow:
+            raise OSError(errno.ELOOP, "is a link, and links of others are not followed", str(path)) from None
+        raise
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            raise OSError(22, "is no regular file", str(path))
+            raise OSError(errno.EINVAL, "is no regular file", str(path))
         if found.st_size > most:
-            raise OSError(27, f"is larger than {most} bytes: {found.st_size}", str(path))
+            raise OSError(errno.EFBIG, f"is larger than {most} bytes: {found.st_size}", str(path))
         return os.fdopen(descriptor, "rb")
     except OSError:
         os.close(descriptor)
@@ -47,5 +52,5 @@ def read_regular(path: Path, most: int, follow: bool = True) -> bytes:
     with open_regular(path, most, follow) as stream:
         content = stream.read(most + 1)
     if len(content) > most:
-        raise OSError(27, f"is larger than {most} bytes", str(path))
+        raise OSError(errno.EFBIG, f"is larger than {most} bytes", str(path))
     return content

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from genbench.benchmark import LikelihoodTable, SamplesTable
-from genbench.disk import Disk, read_file, sha256_of
+from genbench.disk import Disk, hash_inside, read_file
 from genbench.record import BenchmarkId, ModelId
 from genbench.specs import Budget, DataSpec, EvaluatorSpec, LikelihoodKind, MetricSpec
 
@@ -142,6 +142,8 @@ def finished(work: Path, stage: str, part: int | None = None) -> bool:
         if mark["status"] != "ok" or not isinstance(mark["result"], dict):
             return False
         # Plain names only: a mark that was tampered with must not lead out of its folder.
-        return all(Path(name).name == name and sha256_of(work / name) == of for name, of in mark["files"].items())
+        return all(
+            Path(name).name == name and hash_inside(work / name, work) == of for name, of in mark["files"].items()
+        )
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return False  # no mark, or none that a stage wrote

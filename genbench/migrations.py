@@ -15,11 +15,18 @@ def from_1(raw: Raw) -> Raw:
     """
     attempts = raw.get("attempts")
     if isinstance(attempts, list):
-        attempts = [
-            {**attempt, "token": "", "resumed_at": None} if isinstance(attempt, dict) else attempt
-            for attempt in attempts
-        ]
-    return {**raw, "schema": 2, "attempts": attempts, "warnings": []}
+        attempts = [_with(attempt, "attempts", token="", resumed_at=None) for attempt in attempts]
+    return {**_with(raw, "record", warnings=[]), "schema": 2, "attempts": attempts}
+
+
+def _with(table: Any, where: str, **fields: Any) -> Any:
+    """A table with the fields that the next schema has; what is no table stays what it is."""
+    if not isinstance(table, dict):
+        return table
+    for name in fields:
+        if name in table:
+            raise ValueError(f"{where}: {name!r} is a field of a later schema than the record's")
+    return {**table, **fields}
 
 
 STEPS: dict[int, Callable[[Raw], Raw]] = {1: from_1}
@@ -31,6 +38,7 @@ def forward(raw: Raw, schema: int, wanted: int) -> Raw:
 
     Raises:
         KeyError: for a schema that never was.
+        ValueError: for a field that came later than the schema that the record claims.
     """
     while schema < wanted:
         raw = STEPS[schema](raw)

@@ -32,13 +32,15 @@ if TYPE_CHECKING:
 
 SIDE_BY_SIDE = 8
 MAX_MEMORY = 4 << 30
-MAX_OUTPUT = 16 << 20
+MAX_OUTPUT = 1 << 20
 MAX_ANSWER = 1 << 20
 TAIL = 300
 """Bytes of a child's output that are kept, for its last words."""
 POLL_SECONDS = 0.1
 LEAVING_SECONDS = 0.5
 """Time that a plugin's own children have to end after it."""
+ENDING_SECONDS = 5.0
+"""For how long those that are left are looked for and killed: some may have been started meanwhile."""
 TAG = "GENBENCH_PROBE_TAG"
 """Environment variable by which the processes of a probe are known, whoever has become their parent."""
 
@@ -146,7 +148,8 @@ class _Probe:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
-        while survivors := self._survivors():
+        until = time.monotonic() + ENDING_SECONDS
+        while (survivors := self._survivors()) and time.monotonic() < until:
             for process in survivors:
                 with contextlib.suppress(psutil.Error):
                     process.kill()
@@ -196,7 +199,7 @@ class _Probe:
     def _drain(self) -> None:
         """What the pipes still hold of an ended child; a child of its own may hold them open."""
         for descriptor in (self._result, self._output):
-            for _ in range(MAX_OUTPUT >> 16):  # a pipe holds 64 KiB
+            for _ in range(16):  # as much as any pipe holds
                 if descriptor not in self._selector.get_map() or not self.read(descriptor):
                     break
 

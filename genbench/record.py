@@ -65,6 +65,7 @@ UNFINISHED: tuple[Status, ...] = ("cancelled", "lost", "harness_error")
 MAX_RECORD_BYTES = 4 << 20
 MAX_DEPTH = 64
 """Of a record's JSON: lists and objects inside one another."""
+MAX_VALUES = 100_000
 MAX_DIGITS = 64
 """Characters of a number, of which Python writes 24 at most for a float."""
 STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
@@ -74,8 +75,9 @@ MAX_REASON = 500
 
 
 def clean(text: str) -> str:
-    """Text that any record can hold: no lone surrogates, no endless line."""
+    """Text that any record can hold: no lone surrogates, no endless line, nothing that a terminal would obey."""
     text = text.encode("utf-8", "replace").decode()
+    text = "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
     return text if len(text) <= MAX_REASON else text[:MAX_REASON] + " ..."
 
 
@@ -300,8 +302,12 @@ def parse(text: str | bytes) -> Record:
             f"its schema is {schema}: was written by a newer genbench; upgrade (this reads up to {SCHEMA})"
         )
     try:
+        raw = forward(raw, schema, SCHEMA)
+    except ValueError as error:
+        raise RecordError(str(error)) from None
+    try:
         # Written anew, so that what is validated is what was looked at, and not another reading of the same text.
-        return _adapter().validate_json(json.dumps(forward(raw, schema, SCHEMA)))
+        return _adapter().validate_json(json.dumps(raw))
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -312,13 +318,13 @@ def strict_json(text: str | bytes) -> Any:
     """The document in a JSON text from anyone: no NaN, no infinity, at most ``MAX_DEPTH`` deep.
 
     Raises:
-        RecordError: if it is larger than ``MAX_RECORD_BYTES``, no JSON in UTF-8, deeper, or holds a number of more than
-            ``MAX_DIGITS`` characters.
+        RecordError: if it is larger than ``MAX_RECORD_BYTES``, no JSON in UTF-8, deeper, of more than ``MAX_VALUES``
+            values, or holds a number of more than ``MAX_DIGITS`` characters.
     """
     content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     if len(content) > MAX_RECORD_BYTES:
         raise RecordError(f"larger than {MAX_RECORD_BYTES} bytes, which no record is")
-    _check_depth(content)
+    _check_extent(content)
     try:
         return json.loads(
             content.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite, parse_int=_short
@@ -327,19 +333,18 @@ def strict_json(text: str | bytes) -> Any:
         raise RecordError(clean(f"not JSON: {error}")) from None
 
 
-def _check_depth(content: bytes) -> None:
-    """Refuse deep JSON before a parser recurses into it. Each pass takes away the innermost brackets."""
-    brackets = STRING.sub(b"", content).translate(None, delete=NO_BRACKETS)
-    for _ in range(MAX_DEPTH):
-        fewer = brackets.replace(b"[]", b"").replace(b"{}", b"")
-        if len(fewer) == len(brackets):
-            break
-        brackets = fewer
-    if not brackets:
-        return
-    if b"[]" in brackets or b"{}" in brackets:
-        raise RecordError(f"nested more than {MAX_DEPTH} deep, which no record is")
-    raise RecordError("not JSON: its brackets do not match, as where a file was cut short")
+def _check_extent(content: bytes) -> None:
+    """Refuse JSON that a parser would recurse into deeply or that is made of very many values, before one sees it."""
+    without_strings = STRING.sub(b"", content)
+    if without_strings.count(b",") >= MAX_VALUES:
+        raise RecordError(f"has more than {MAX_VALUES} values, which no record has")
+    depth = 0
+    for bracket in without_strings.translate(None, delete=NO_BRACKETS):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > MAX_DEPTH:
+            raise RecordError(f"nested more than {MAX_DEPTH} deep, which no record is")
+    if depth:
+        raise RecordError("not JSON: its brackets do not match, as where a file was cut short")
 
 
 def json_schema() -> dict[str, Any]:

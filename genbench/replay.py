@@ -59,6 +59,8 @@ def plan_again(registry: Registry, benchmark: Benchmark, record: Record) -> Plan
         )
     model = select_model(registry, record.model.name)
     (entry,) = choose(benchmark, [model])
+    if entry.problem is not None:
+        raise VerificationFailed(f"{record.run}: {record.model.name} can't be run any more: {entry.problem}")
     if entry.identity.code_sha256 != record.model.code_sha256:
         raise VerificationFailed(
             f"{record.run}: the installed code of {record.model.name} ({entry.identity.plugin} "

@@ -164,6 +164,8 @@ def literal(raw: str) -> Value:
 def _split_model(text: str) -> tuple[str, dict[str, str]]:
     if len(text) > MAX_TEXT:
         raise SpecError(f"{text[:40]!r} ...: a model with its options has {MAX_TEXT} characters at most")
+    if not text.isprintable():
+        raise SpecError(f"{text!r}: a model with its options is written in printable characters")
     match = MODEL.fullmatch(text)
     if match is None:
         raise SpecError(f"{text!r}: a model is written name or name[option=value,...], such as dcgan[width=128]")

@@ -210,8 +210,8 @@ def _made(model: str | ModelSpec, benchmark: str) -> Subject | str | GenbenchErr
 
 def _make(model: str | ModelSpec, benchmark: str) -> Subject | str:
     from genbench.engine.checks.subject import Subject
-    from genbench.executors.prepare import make_context
     from genbench.executors.context import make_job
+    from genbench.executors.prepare import make_context
     from genbench.matrix import PlannedRun, choose
     from genbench.plugins import discover
     from genbench.selection import load_benchmark
@@ -221,6 +221,8 @@ def _make(model: str | ModelSpec, benchmark: str) -> Subject | str:
     chosen = load_benchmark(registry, benchmark)
     selected = select(registry, model)
     (entry,) = choose(chosen, [selected])
+    if entry.problem is not None:
+        raise SpecError(f"{selected.name}: {entry.problem}")
     if entry.unsupported is not None:
         return entry.unsupported
     folder = tempfile.TemporaryDirectory(prefix="genbench-")

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 from genbench import __version__, paths
 from genbench.code_hash import files_of, sha256_of_files, top_level
 from genbench.errors import GenbenchError
-from genbench.files import write_whole
 
 if TYPE_CHECKING:
     from genbench.plugins import Plugin
@@ -172,6 +171,8 @@ def _keep(subject: _Subject, verdict: Verdict, seconds: float) -> Verdict:
 
 
 def _write(subject: _Subject, verdict: Verdict, seconds: float) -> None:
+    from genbench.files import write_whole  # only now: most commands write nothing
+
     # A cache that can't be written costs the next command time, and `genbench doctor` tells of it.
     with contextlib.suppress(OSError):
         document = {

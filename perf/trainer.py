@@ -6,9 +6,14 @@ The bare loop gathers a random batch and calls train_step, nothing else. The two
 ratio printed is the median over rounds of trainer / bare, with the least and the greatest. A whole run also writes
 states, off the training clock; that time is printed apart.
 
-Whole loops drift apart by several per cent on a shared machine, so the cost is also taken in parts: the core's own time
-a step, from training a model that does nothing, and what a counted step takes beyond another, times the share of the
-steps that are counted.
+Whole loops drift apart by several per cent on a shared machine, so the cost is also taken in parts, as shares of the
+model's own step:
+
+- core: the core's own time a step, from training a model that does nothing;
+- counting: what a counted step takes beyond another, times the share of the steps that a training counts;
+- checkpoints: what writing one takes, times how often one is due. They are written off the training clock.
+
+Beside a supervisor, whose share perf/run.py gives, counting and checkpoints are to stay under 2 % together.
 """
 
 from __future__ import annotations
@@ -20,14 +25,20 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from unittest import mock
 
 import torch
 
 from genbench import paths
 from genbench.engine import data, rng, splits
+from genbench.engine import train as training
 from genbench.engine.batches import Batches
+from genbench.engine.budget import Clock, Spending
 from genbench.engine.contract import build, prepare_torch
+from genbench.engine.curve import Curve
 from genbench.engine.flops import FlopCounter, FlopMeter
+from genbench.engine.resume import COST_SHARE, Checkpoints, Training
+from genbench.engine.tampering import Watch
 from genbench.engine.train import train
 from genbench.executors.audits import Audits
 from genbench.executors.context import Context, make_job
@@ -80,9 +91,22 @@ class Nothing:
         return {}
 
 
+class Remembered(FlopMeter):
+    """A meter that can be asked afterwards."""
+
+    last: FlopMeter
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        Remembered.last = self
+
+
 def in_parts(job: Job, steps: int) -> tuple[float, float]:
     """Shares of a plain step: the core's own time, and that of counting, for a run of so many steps."""
     spent = train(dataclasses.replace(job, factory=f"{Nothing.__module__}:Nothing"))["spent"]
+    with mock.patch.object(training, "FlopMeter", Remembered):
+        train(job)
+    share = Remembered.last.counted / steps
     x, labels = splits.training(Path(job.data_folder), dev=False)
     batches = Batches(x, labels, int(job.model.config["batch_size"]), job.seed, torch.device("cpu"))
     model = build(job)
@@ -94,9 +118,25 @@ def in_parts(job: Job, steps: int) -> tuple[float, float]:
             model.train_step(batch, 0.1)
         times[counted].append(time.perf_counter() - began)
     plain, counted_step = (statistics.median(times[kind]) for kind in (False, True))
-    meter = FlopMeter(job.seed)
-    share = sum(meter.counts(step) for step in range(steps)) / steps
     return spent["seconds"] / spent["steps"] / plain, share * (counted_step - plain) / plain
+
+
+def checkpoint_seconds(job: Job) -> float:
+    """Seconds that a checkpoint of the model takes, moments of its optimisers included; the median of 9."""
+    x, labels = splits.training(Path(job.data_folder), dev=False)
+    batch_size = int(job.model.config["batch_size"])
+    batches = Batches(x, labels, batch_size, job.seed, torch.device("cpu"))
+    model = build(job)
+    spending = Spending(job.budget, batch_size, len(batches), None)
+    position = Training(spending, FlopMeter(job.seed), Curve(), Clock(), Watch(), 0)
+    checkpoints, times = Checkpoints(job), []
+    for step in range(9):
+        model.train_step(batches.at(step), 0.1)
+        spending.charge(0.0)
+        began = time.perf_counter()
+        checkpoints.save(model, position)
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
 
 
 def main() -> None:
@@ -109,7 +149,7 @@ def main() -> None:
     names = chosen.models or [name for name, entry in discover().models.items() if entry.spec.max_epochs is None]
     print(
         f"{'model':20} {'bare ms/step':>12} {'trainer':>9} {'ratio':>7}   least - greatest   off the clock"
-        "   in parts: core + counting"
+        "   a checkpoint   in parts: core + counting + checkpoints"
     )
     for name in names:
         ratios, bares, offs = [], [], []
@@ -124,12 +164,16 @@ def main() -> None:
             bares.append(alone / chosen.steps)
             ratios.append(clocked / alone)
         with tempfile.TemporaryDirectory() as folder:
-            own, counting = in_parts(job_of(name, chosen.steps, Path(folder)), chosen.steps)
+            job = job_of(name, chosen.steps, Path(folder))
+            own, counting = in_parts(job, chosen.steps)
+            writing = checkpoint_seconds(job)
+        checkpointing = writing / max(job.checkpoint_seconds, writing / COST_SHARE)
         ratios, bares = ratios[1:], bares[1:]  # the first round warms up
         ratio, step = statistics.median(ratios), statistics.median(bares) * 1e3
         print(
             f"{name:20} {step:12.2f} {step * ratio:9.2f} {ratio:7.3f}   {min(ratios):.3f} - {max(ratios):.3f}      "
-            f"{statistics.median(offs):.2f} s          {own:.2%} + {counting:.2%} = {own + counting:.2%}",
+            f"{statistics.median(offs):.2f} s       {writing * 1e3:7.1f} ms     {own:.2%} + {counting:.2%} + "
+            f"{checkpointing:.2%} = {own + counting + checkpointing:.2%}",
             flush=True,
         )
 

@@ -91,13 +91,16 @@ def allocate_briefly(size: int) -> dict[str, Any]:
 
 def spin(burn: float, processes: int) -> dict[str, Any]:
     """Use CPU time in children that nobody waits for."""
+    pids = []
     for _ in range(processes):
-        if os.fork() == 0:
+        if (pid := os.fork()) == 0:
             end = time.process_time() + burn
             while time.process_time() < end:
                 pass
             os._exit(0)
-    time.sleep(burn * processes + 0.5)
+        pids.append(pid)
+    for pid in pids:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     return {}
 
 

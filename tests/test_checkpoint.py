@@ -1,5 +1,6 @@
 """States cross processes as safetensors and JSON, unchanged or refused by name."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genbench.engine.checkpoint import flatten, load_state, save_state, unflatten
+from genbench.disk import sha256_of
+from genbench.engine.checkpoint import flatten, load_state, save_state, unflatten, whole_file
 from genbench.errors import InvalidOutput
 
 keys = st.text("abcdefg._-0123456789", min_size=1, max_size=6)
@@ -56,6 +58,41 @@ def test_a_state_comes_back_from_disk_bit_for_bit(tmp_path: Path) -> None:
     assert same(load_state(tmp_path / "state")["net"], state["net"])
     assert load_state(tmp_path / "state")["best"] == float("inf")
     assert same(load_state(tmp_path / "state")["list"][1], torch.ones(1))
+
+
+def test_a_saved_state_is_named_with_its_hashes(tmp_path: Path) -> None:
+    found = save_state({"w": torch.ones(2), "steps": 3}, tmp_path / "state")
+    assert found == {path.name: sha256_of(path) for path in tmp_path.iterdir()}
+    assert set(found) == {"state.safetensors", "state.json"}
+
+
+def test_the_same_state_gives_the_same_files(tmp_path: Path) -> None:
+    state = {"a": torch.ones(3), "b": {"c": torch.zeros(2), "d": 1.5}}
+    assert save_state(state, tmp_path / "state") == save_state(state, tmp_path / "state")
+
+
+def test_what_reaches_a_file_has_reached_the_disk_before_its_name_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    for owner, name in ((os, "fsync"), (os, "rename")):
+        call = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *given, call=call, name=name: (call(*given), done.append(name)))
+    with whole_file(tmp_path / "state.safetensors") as draft:
+        draft.write_bytes(b"content")
+    assert done == ["fsync", "rename", "fsync"], "the file, its name, the folder that holds the name"
+
+
+def test_a_file_that_could_not_be_written_leaves_nothing_and_the_old_one(tmp_path: Path) -> None:
+    def write_half(draft: Path) -> None:
+        draft.write_bytes(b"half")
+        raise RuntimeError
+
+    (tmp_path / "state.json").write_bytes(b"old")
+    with pytest.raises(RuntimeError), whole_file(tmp_path / "state.json") as draft:
+        write_half(draft)
+    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
+    assert (tmp_path / "state.json").read_bytes() == b"old"
 
 
 def test_tensors_that_share_memory_are_saved_apart(tmp_path: Path) -> None:

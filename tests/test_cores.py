@@ -7,43 +7,52 @@ from pathlib import Path
 
 import pytest
 
-from genbench.executors.cores import Cores
+from genbench.executors.cores import Cores, claims_folder
 
 AVAILABLE = sorted(os.sched_getaffinity(0))
 
 
 def test_a_core_is_claimed_once(tmp_path: Path) -> None:
-    held = [Cores(1, tmp_path) for _ in AVAILABLE]
+    held = [Cores(1, str(tmp_path)) for _ in AVAILABLE]
     assert sorted(core for cores in held for core in cores.claimed) == AVAILABLE
-    assert Cores(1, tmp_path).claimed == []
+    assert Cores(1, str(tmp_path)).claimed == []
     held[0].close()
-    assert Cores(1, tmp_path).claimed == [AVAILABLE[0]]
+    assert Cores(1, str(tmp_path)).claimed == [AVAILABLE[0]]
 
 
 def test_fewer_cores_than_wanted_are_none_and_stay_free(tmp_path: Path) -> None:
-    assert Cores(len(AVAILABLE) + 1, tmp_path).claimed == []
-    assert Cores(len(AVAILABLE), tmp_path).claimed == AVAILABLE
+    assert Cores(len(AVAILABLE) + 1, str(tmp_path)).claimed == []
+    assert Cores(len(AVAILABLE), str(tmp_path)).claimed == AVAILABLE
 
 
 def test_a_claim_ends_with_its_process_even_by_sigkill(tmp_path: Path) -> None:
-    code = f"from genbench.executors.cores import Cores; from pathlib import Path; \
-c = Cores({len(AVAILABLE)}, Path({str(tmp_path)!r})); print(c.claimed, flush=True); input()"
+    code = f"from genbench.executors.cores import Cores; \
+c = Cores({len(AVAILABLE)}, {str(tmp_path)!r}); print(c.claimed, flush=True); input()"
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with process:
         assert process.stdout is not None
         assert process.stdout.readline().strip() == str(AVAILABLE)
-        assert Cores(1, tmp_path).claimed == []
+        assert Cores(1, str(tmp_path)).claimed == []
         process.kill()
-    assert Cores(1, tmp_path).claimed == AVAILABLE[:1]
+    assert Cores(1, str(tmp_path)).claimed == AVAILABLE[:1]
 
 
 def test_claims_stand_in_the_cache_apart_for_each_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path))
-    claim = Cores(1)
+    claim = Cores(1, claims_folder())
     assert len(list(tmp_path.glob("cores/*/*.lock"))) == 1
     claim.close()
 
 
+def test_without_a_cache_claims_stand_in_the_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path / "file"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    assert claims_folder() == str(tmp_path / "temporary" / f"genbench-cores-{os.getuid()}")
+    assert os.path.isdir(claims_folder())
+
+
 def test_where_nothing_can_be_claimed_nothing_is_pinned(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert Cores(1, tmp_path / "file").claimed == []
+    assert Cores(1, str(tmp_path / "file")).claimed == []

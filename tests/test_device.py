@@ -44,9 +44,7 @@ def test_a_limit_that_the_device_cannot_reach_caps_nothing(fractions: list[float
     assert fractions == [1.0]
 
 
-def test_on_the_cpu_nothing_is_capped_nor_measured(
-    fractions: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_on_the_cpu_nothing_is_capped_nor_measured(fractions: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
     device.cap_memory(budget(device="cpu", device_memory=GIB))
     assert fractions == []

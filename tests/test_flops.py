@@ -62,9 +62,7 @@ PRODUCTS = {
     "float8": (lambda: torch._scaled_mm(*FLOAT8, torch.tensor(1.0), torch.tensor(1.0)), 2 * 16 * 32 * 16),
     # Each row meets one of the two matrices.
     "grouped rows": (
-        lambda: torch._grouped_mm(
-            A.bfloat16(), BATCH_B[:2].bfloat16(), offs=torch.tensor([8, 16], dtype=torch.int32)
-        ),
+        lambda: torch._grouped_mm(A.bfloat16(), BATCH_B[:2].bfloat16(), offs=torch.tensor([8, 16], dtype=torch.int32)),
         ONE,
     ),
     # A sparse matrix of 5 stored numbers, each met by 8.

@@ -16,7 +16,9 @@ from types import SimpleNamespace
 import pytest
 
 from genbench.errors import GenbenchError
+from genbench.matrix import Entry, choose
 from genbench.plugins import Plugin, Registry, add_file, code_sha256, discover
+from genbench.selection import load_benchmark, select_model
 
 Write = Callable[..., EntryPoint]
 
@@ -240,6 +242,43 @@ def test_the_code_hash_changes_with_any_file_of_the_package_and_not_with_its_cac
     second = code_sha256(entry.spec, entry.plugin)
     (package / "weights.bin").write_bytes(b"\0")
     assert len({first, second, code_sha256(entry.spec, entry.plugin)}) == 3
+
+
+DECLARATIONS = {
+    "supports that raises": ("supports=lambda data: 1 / 0", "supports: ZeroDivisionError: division by zero"),
+    "supports that exits": ("supports=lambda data: exit('no')", "supports: SystemExit: no"),
+    "supports that says False": ("supports=lambda data: False", "supports: must return None or the reason in words"),
+    "an empty reason": ("supports=lambda data: ' '", "supports: must return None or the reason in words"),
+    "defaults that raise": ("defaults=lambda data: 1 / 0", "defaults: ZeroDivisionError: division by zero"),
+    "defaults that are none": ("defaults=lambda data: None", "defaults: TypeError"),
+    "an unknown default": ("defaults=lambda data: {'batch': 3}", "did you mean 'batch_size'?"),
+    "a default of another type": ("defaults=lambda data: {'batch_size': 'x'}", "takes a value of type int"),
+    "code that is not there": ("code=('no_such_package',)", "code: the package 'no_such_package'"),
+}
+
+
+@pytest.mark.parametrize("kind", DECLARATIONS)
+def test_a_faulty_declaration_is_the_problem_of_its_model_alone(write: Write, kind: str) -> None:
+    change, words = DECLARATIONS[kind]
+    factory = f'"{__name__}:Model"'  # any module that is there
+    bad = GOOD.replace('"nowhere:Model"', factory).replace('"A model"', f'"A model", {change}')
+    registry = registered(write(bad), write(MODELS.format(name="fine").replace('"nowhere:Model"', factory), "fine"))
+    first, second = chosen(registry, "good", "fine")
+    assert words in (first.problem or "")
+    assert first.identity.config == {"batch_size": 8}
+    assert second.problem is None
+
+
+def test_an_option_that_a_model_refuses_is_the_users_mistake(write: Write) -> None:
+    refusing = "batch_size: int = 8\n    def __post_init__(self):\n        assert self.batch_size < 9, 'too large'"
+    registry = registered(write(GOOD.replace("batch_size: int = 8", refusing)))
+    with pytest.raises(GenbenchError, match=r"good\[batch_size=10\]: AssertionError: too large"):
+        chosen(registry, "good[batch_size=10]")
+
+
+def chosen(registry: Registry, *models: str) -> list[Entry]:
+    benchmark = load_benchmark(discover(), "digits-smoke")
+    return choose(benchmark, [select_model(registry, model) for model in models])
 
 
 def test_a_missing_package_of_a_models_code_is_named() -> None:

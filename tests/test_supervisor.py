@@ -250,6 +250,32 @@ def test_a_stage_may_print_any_amount_and_its_log_stays_small(launcher: Launcher
     assert b"\r" not in text
 
 
+def test_a_log_that_cannot_be_written_is_told_and_fails_no_run(launcher: Launcher, run: Run) -> None:
+    run.log = Path("/dev/full")
+    end = run.add(supervised.print_much, size=10_000).go(launcher)
+    assert end.status == "ok"
+    assert end.warnings == ["full could not be written in whole: No space left on device"]
+
+
+def test_a_log_that_cannot_be_opened_is_the_harnesss_own_failure(launcher: Launcher, run: Run) -> None:
+    run.log = run.folder / "missing" / "log.txt"
+    end = run.add(supervised.answer).go(launcher)
+    assert end.status == "harness_error"
+    assert str(run.log) in (end.reason or "")
+
+
+def test_supervising_leaves_no_descriptor_and_no_process(launcher: Launcher, run: Run) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(2):
+        run.add(supervised.answer).go(launcher)
+        run.stages.clear()
+    assert len(os.listdir("/proc/self/fd")) == before
+    end = time.monotonic() + 2
+    while below(os.getpid()) != [launcher.server_pid] and time.monotonic() < end:
+        time.sleep(0.01)
+    assert below(os.getpid()) == [launcher.server_pid]
+
+
 def test_two_supervisors_do_not_share_cores(
     launcher: Launcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -308,18 +334,16 @@ def test_a_run_is_killed_at_once_when_the_harness_says_so(launcher: Launcher, ru
 
 
 def victim_of(who: str, harness: int) -> int:
-    """The process id of a supervisor, a run server or a fork server below a harness."""
+    """The process id of a supervisor or a run server below a harness."""
     found = [process for process in psutil.Process(harness).children(recursive=True) if _is(process, who)]
     assert found, who
     return found[0].pid
 
 
 def _is(process: psutil.Process, who: str) -> bool:
-    command = " ".join(process.cmdline())
-    if who == "supervisor":
-        return "genbench.executors.supervisor" in command
-    kin = {"fork server": "genbench.engine.forkserver" in command and process.name() != "genbench-run"}
-    return {**kin, "run server": process.name() == "genbench-run"}[who]
+    if who == "run server":
+        return process.name() == "genbench-run"
+    return "genbench.executors.supervisor" in " ".join(process.cmdline())
 
 
 @pytest.mark.parametrize("who", ["supervisor", "run server"])

@@ -46,11 +46,16 @@ class Complex(Idle):
     log = torch.tensor(1j)
 
 
-class Fourier(Idle):
-    """Works with operations that have no formula."""
+ZOO = torch.library.Library("genbench_tests", "DEF")  # held as long as the tests need it
+ZOO.define("work(Tensor x) -> Tensor")
+ZOO.impl("work", torch.clone, "CPU")
+
+
+class Opaque(Idle):
+    """Works with an operation of its own."""
 
     def train_step(self, batch: Batch, progress: float) -> dict[str, torch.Tensor]:
-        return {"loss": torch.fft.rfft(batch.x.flatten(1).float()).abs().mean()}
+        return {"loss": torch.ops.genbench_tests.work(torch.ones(()))}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,14 +86,13 @@ def test_a_training_accounts_for_every_limit_of_the_budget(tmp_path: Path) -> No
 
 
 def test_operations_without_a_formula_are_told(tmp_path: Path) -> None:
-    job = job_of(REGISTRY, idle(Fourier), tmp_path)
-    (warning,) = train(job)["warnings"]
-    assert warning.startswith("the FLOPs of ")
-    assert "fft" in warning
+    (warning,) = train(job_of(REGISTRY, idle(Opaque), tmp_path))["warnings"]
+    assert warning.startswith("the FLOPs of genbench_tests")
+    assert warning.endswith(" were not counted, for want of a formula")
 
 
 def test_a_complex_figure_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidOutput, match="'loss' must be a real number, not torch.complex64"):
+    with pytest.raises(InvalidOutput, match="'loss' must be a real number, not"):
         train(job_of(REGISTRY, idle(Complex), tmp_path))
 
 
@@ -107,6 +111,12 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Job:
     for stage in STAGES:
         assert run_stage(stage, job.folder / JOB) == 0
     return job
+
+
+def redo(job: Job) -> None:
+    """Do the stages that are not finished, as a new attempt does."""
+    for stage in STAGES:
+        assert finished(job.folder, stage) or run_stage(stage, job.folder / JOB) == 0
 
 
 def copied(job: Job, folder: Path) -> Job:
@@ -141,8 +151,8 @@ def test_stages_leave_marks_that_name_what_they_left(done: Job) -> None:
 def test_a_finished_stage_done_again_leaves_the_same(stage: Any, done: Job, tmp_path: Path) -> None:
     job = copied(done, tmp_path)
     assert run_stage(stage, job.folder / JOB) == 0
+    redo(job)
     assert contents(job) == contents(done)
-    assert all(finished(job.folder, other) for other in STAGES if other != "train")
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -155,10 +165,10 @@ def test_stages_done_over_what_a_killed_one_left_leave_the_same(stage: Any, done
         for path in (job.folder / file for file in files):
             content = path.read_bytes()[: path.stat().st_size // 2]
             path.write_bytes(content)
-            path.with_name(f".{path.stem}.draft{path.suffix}").write_bytes(content)
+            if path.suffix in (".safetensors", ".npz", ".png"):
+                path.with_name(f".{path.stem}.draft{path.suffix}").write_bytes(content)
         outcome_file(job.folder, name).unlink()
-    for name in to_do:
-        assert run_stage(name, job.folder / JOB) == 0
+    redo(job)
     assert contents(job) == contents(done)
 
 
@@ -169,7 +179,7 @@ def test_nats_of_an_attempt_whose_likelihood_was_scored_are_not_left(done: Job, 
         assert run_stage(stage, job.folder / JOB) == 0
     assert not list(job.folder.glob("nats*"))
     scores = json.loads(outcome_file(job.folder, "score").read_text())["result"]["scores"]
-    assert set(scores) == {"fid"}
+    assert set(scores) == {"fid", "fid@digits-random-v1"}
 
 
 def test_the_next_stage_removes_the_checkpoints(done: Job, tmp_path: Path) -> None:
@@ -178,7 +188,6 @@ def test_the_next_stage_removes_the_checkpoints(done: Job, tmp_path: Path) -> No
     for stage, left in (("train", 3), ("evaluate", 0)):
         assert run_stage(stage, job.folder / JOB) == 0
         assert len(list(job.folder.glob("checkpoint-*"))) == left
-    assert contents(job) == contents(done)
 
 
 def test_a_mark_of_an_earlier_attempt_is_not_left_to_stand_for_this_one(

@@ -151,7 +151,12 @@ def _print_matrix(benchmark: Benchmark, runs: Sequence[PlannedRun], as_json: boo
     budget = benchmark.budget
     if as_json:
         planned = [
-            {"run": str(run.key), "state": run.state, "unsupported": run.entry.unsupported, "problem": run.problem}
+            {
+                "run": str(run.key),
+                "state": run.state,
+                "unsupported": run.entry.unsupported,
+                "problem": run.problem or run.entry.problem,
+            }
             for run in runs
         ]
         benchmark_document = {"name": benchmark.folder, "digest": benchmark.digest}
@@ -165,8 +170,8 @@ def _print_matrix(benchmark: Benchmark, runs: Sequence[PlannedRun], as_json: boo
     width = max(len(str(run.key)) for run in runs)
     for run in runs:
         state = f"unsupported: {run.entry.unsupported}" if run.entry.unsupported else run.state
-        if run.problem is not None:
-            state += f": {run.problem}"
+        if (problem := run.problem or run.entry.problem) is not None:
+            state += f": {problem}"
         click.echo(f"  {run.key!s:{width}}  {state}")
     todo = [run for run in runs if run.state != "done"]
     click.echo(

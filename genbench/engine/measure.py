@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from genbench.engine.bench import bench_of, load_log_probs
+from genbench.engine.checkpoint import whole_file
 from genbench.engine.contract import prepare_torch
 from genbench.engine.scoring import material_of, score
 from genbench.engine.scoring.material import Material
@@ -23,7 +24,8 @@ def keep_seen(folder: Path, material: Material) -> None:
     arrays = {"features": material.features, "logits": material.logits}
     if material.second is not None:
         arrays |= {"second_features": material.second.features, "second_logits": material.second.logits}
-    np.savez(folder / SEEN, allow_pickle=False, **arrays)
+    with whole_file(folder / SEEN) as draft:
+        np.savez(draft, allow_pickle=False, **arrays)
 
 
 def measure(job: Job, part: int) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from genbench.disk import Disk, read_file, sha256_of
+from genbench.disk import Disk, hash_inside, read_file
 from genbench.engine.budget import Clock, Spending
 from genbench.engine.checkpoint import load_state, save_state
 from genbench.engine.curve import Curve
@@ -235,7 +235,7 @@ class Checkpoints:
             raise Unusable(f"it was written with another version of {' and '.join(changed)}")
         for name, digest in manifest["files"].items():
             try:
-                found = sha256_of(self._folder / name)
+                found = hash_inside(self._folder / name, self._folder)
             except OSError as error:
                 raise Unusable(f"{name} can't be read: {error.strerror or error}") from error
             if found != digest:

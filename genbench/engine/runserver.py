@@ -12,6 +12,7 @@ import ctypes
 import faulthandler
 import json
 import os
+import resource
 import selectors
 import signal
 import socket
@@ -141,6 +142,7 @@ class RunServer:
             os.closerange(3, MOST_DESCRIPTORS)
             name_process("genbench-stage")
             _offer_to_oom_killer()
+            resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))  # they are huge
             os.chdir(message["cwd"])
             if message["cores"]:
                 os.sched_setaffinity(0, message["cores"])

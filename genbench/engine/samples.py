@@ -117,7 +117,7 @@ def _read_png(file: Path, data: DataSpec) -> np.ndarray:
 
     channels, height, width = data.shape
     try:
-        content = read_regular(file, MAX_OTHER_BYTES + 4 * data.dims)
+        content = read_regular(file, MAX_OTHER_BYTES + 4 * data.dims, follow=False)
         png = essential(content, most_pixels=1 << 24)
         if (png.width, png.height) != (width, height):
             raise GenbenchError(f"{file}: is {png.width}x{png.height}, not {width}x{height} pixels; nothing is resized")

@@ -5,11 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import platform
-import tempfile
-from pathlib import Path
-
-from genbench import paths
 
 
 class Cores:
@@ -20,22 +15,21 @@ class Cores:
 
     Args:
         wanted: how many.
-        folder: of the files; by default in the cache, a folder a machine, since a cache may be shared by several.
+        folder: path of the folder of the files.
 
     Attributes:
         claimed: their numbers; empty if fewer than wanted are free, or the system has no affinities.
     """
 
-    def __init__(self, wanted: int, folder: Path | None = None) -> None:
+    def __init__(self, wanted: int, folder: str) -> None:
         self.claimed: list[int] = []
         self._locks: list[int] = []
         if not hasattr(os, "sched_getaffinity"):
             return
-        folder = folder or _folder()
         for core in sorted(os.sched_getaffinity(0)):
             if len(self.claimed) == wanted:
                 break
-            if (lock := _claim(folder / f"{core}.lock")) is not None:
+            if (lock := _claim(os.path.join(folder, f"{core}.lock"))) is not None:
                 self._locks.append(lock)
                 self.claimed.append(core)
         if len(self.claimed) < wanted:
@@ -48,7 +42,7 @@ class Cores:
         self._locks, self.claimed = [], []
 
 
-def _claim(path: Path) -> int | None:
+def _claim(path: str) -> int | None:
     """The descriptor that holds the lock on a file, or None where somebody else does or there are no locks."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -62,14 +56,21 @@ def _claim(path: Path) -> int | None:
     return descriptor
 
 
-def _folder() -> Path:
-    """In the cache; where that can't be written, in the temporary folder."""
-    folder = paths.cache_root() / "cores" / platform.node()
+def claims_folder() -> str:
+    """The folder of this machine's claims: in the cache, which several machines may share; else in the temporary one.
+
+    It is for the harness to ask: finding the cache takes longer than a supervisor takes to start.
+    """
+    import tempfile
+
+    from genbench import paths
+
+    folder = os.path.join(paths.cache_root(), "cores", os.uname().nodename)
     with contextlib.suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
+        os.makedirs(folder, exist_ok=True)
         if os.access(folder, os.W_OK):
             return folder
-    folder = Path(tempfile.gettempdir(), f"genbench-cores-{os.getuid()}")
+    folder = os.path.join(tempfile.gettempdir(), f"genbench-cores-{os.getuid()}")
     with contextlib.suppress(OSError):  # then nothing can be claimed, and nothing is pinned
-        folder.mkdir(mode=0o700, exist_ok=True)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
     return folder

@@ -156,7 +156,8 @@ class CappedLog:
         if self.error is not None:
             return
         try:
-            os.ftruncate(self._file, offset)
+            if os.fstat(self._file).st_size > offset:
+                os.ftruncate(self._file, offset)
             while content:
                 written = os.pwrite(self._file, content, offset)
                 content, offset = content[written:], offset + written

@@ -17,6 +17,8 @@ SHARE_OF_SCANS = 0.004
 """Of the time: what looking for new processes may take, however many the machine has."""
 SHARE_OF_SHARING = 0.02
 """Of the time: what finding out which pages are shared may take."""
+SHARE_OVER_CAP = 0.25
+"""The same, while the cap may be exceeded."""
 LEAST_SCAN_SECONDS = 0.2
 HIGH_WATER_SECONDS = 0.2
 """Between two looks at the kernel's own peak, while nothing changes."""
@@ -46,8 +48,9 @@ class MemoryWatch:
         self.peak = 0
         self._cap = cap
         self._next_scan = 0.0
-        self._next_sharing = 0.0
-        self._highest_sum = 0
+        self._counted: tuple[set[int], int, int] = set(), 0, 0  # whose pages were counted; as sums of both kinds
+        self._counted_at = 0.0
+        self._counting_seconds = 0.0
         self._next_high_water = 0.0
 
     def poll(self) -> None:
@@ -75,15 +78,21 @@ class MemoryWatch:
         return min(LONGEST_PAUSE, max(SHORTEST_PAUSE, left))
 
     def _of_several(self, sizes: dict[int, int], total: int) -> int:
-        """What several processes hold; their plain sum as long as nothing hangs on it."""
+        """What several processes hold. Their plain sum is the most that it can be.
+
+        It stands while nothing hangs on it. Between two counts of shared pages what the sum has grown by since the last
+        one is added to that.
+        """
+        whose, proportional, plain = self._counted
+        estimate = proportional + total - plain if whose == sizes.keys() else total
+        if total <= self._cap and estimate <= self.peak:
+            return estimate
         now = time.monotonic()
-        if total <= max(self._highest_sum, self.peak) and total <= self._cap:
-            return total
-        if now < self._next_sharing:
-            return min(total, self._cap)  # not known yet; the next look is near
+        share = SHARE_OF_SHARING if estimate <= self._cap else SHARE_OVER_CAP
+        if now < self._counted_at + self._counting_seconds / share:
+            return min(estimate, self._cap)  # whether it is more is not known yet
         held = sum(tree.proportional(pid) for pid in sizes)
-        after = time.monotonic()
-        self._next_sharing = after + (after - now) / SHARE_OF_SHARING
-        self._highest_sum = max(self._highest_sum, total)
+        self._counted, self._counted_at = (set(sizes), held, total), time.monotonic()
+        self._counting_seconds = self._counted_at - now
         self.peak = max(self.peak, held)
         return held

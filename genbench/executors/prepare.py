@@ -8,8 +8,8 @@ from dataclasses import asdict, replace
 from genbench import paths
 from genbench.benchmark import Benchmark
 from genbench.executors.audits import Audits
-from genbench.executors.launcher import Launcher
 from genbench.executors.context import Context
+from genbench.executors.launcher import Launcher
 from genbench.job import CHECKPOINT_SECONDS
 from genbench.matrix import metrics_of, sys_path
 from genbench.plugins import Registry

@@ -52,11 +52,13 @@ class Supervision:
         stages: in their order.
         log: path of the file that takes what they print: head and tail of it, cleaned.
         threads: CPU threads a process may use, and cores that it is pinned to where as many are free.
+        claims: path of the folder of claims of cores; the harness fills it in.
     """
 
     stages: list[StageRequest]
     log: str
     threads: int
+    claims: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from genbench.executors.cores import claims_folder
 from genbench.executors.launcher import HarnessError, Launcher
 from genbench.executors.mark import signal_name
 from genbench.executors.protocol import CANCEL, StageEnd, Supervision
@@ -72,7 +73,7 @@ class _Supervisor:
         self._process, self._stdin, self._stdout = process, process.stdin, process.stdout
         self._errors = errors
         self._supervision = supervision
-        self._to_say = json.dumps(dataclasses.asdict(supervision)).encode() + b"\n"
+        self._to_say = json.dumps(dataclasses.asdict(supervision) | {"claims": claims_folder()}).encode() + b"\n"
         self._heard = b""
         self._ends: list[StageEnd] = []
         self._begun: str | None = None

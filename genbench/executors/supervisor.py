@@ -13,7 +13,6 @@ import fcntl
 import json
 import os
 import selectors
-import shutil
 import signal
 import socket
 import sys
@@ -75,11 +74,12 @@ class Supervisor:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, lambda *_: self._cancel())
         supervision = self._first_line()
+        self._hear(b"")
         for descriptor in (self._stdin, self._stdout):
             os.set_blocking(descriptor, False)
         self._selector.register(self._stdin, selectors.EVENT_READ)
         self._selector.register(self._connection, selectors.EVENT_READ)
-        cores = Cores(supervision.threads)
+        cores = Cores(supervision.threads, supervision.claims)
         try:
             for request in supervision.stages:
                 end = self._carry_out(request, supervision.log, cores.claimed)
@@ -137,9 +137,11 @@ class Supervisor:
                 self._attend(stage, log, read)
             while self._pump(read, log):
                 pass
-            if stage.lost and stage.watch is not None:
-                stage.watch.tree.kill()
         finally:
+            if stage.exit_code is None:  # in whatever way we came here
+                self._leave_nothing()
+                if stage.watch is not None:
+                    stage.watch.tree.kill()
             with contextlib.suppress(KeyError):
                 self._selector.unregister(read)
             os.close(read)
@@ -211,6 +213,9 @@ class Supervisor:
         received = os.read(self._stdin, 4096)
         if not received:
             raise HarnessGone
+        self._hear(received)
+
+    def _hear(self, received: bytes) -> None:
         *lines, self._heard = (self._heard + received).split(b"\n")
         if CANCEL.encode() in lines:
             self._cancel()
@@ -242,9 +247,9 @@ class Supervisor:
         if self._server is None:  # so there are no processes
             return
         end = time.monotonic() + STUCK_SECONDS
-        known = tree.descendants(self._server)
         while self._connection.receive() is not None:
             if time.monotonic() > end:
+                known = tree.descendants(self._server)
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self._server, signal.SIGKILL)
                 tree.send(known, signal.SIGKILL)
@@ -263,6 +268,8 @@ def _folder(path: str) -> Iterator[None]:
     try:
         yield
     finally:
+        import shutil  # with its archives it takes a fifth of the start, and there is time now
+
         shutil.rmtree(path, onerror=_open_up)
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from genbench.benchmark import Benchmark
 from genbench.errors import SpecError
+from genbench.executors.context import make_job
 from genbench.executors.launcher import Launcher
 from genbench.executors.prepare import make_context
-from genbench.executors.context import make_job
 from genbench.job import Job
 from genbench.matrix import PlannedRun, choose
 from genbench.plugins import Registry
@@ -61,6 +61,8 @@ def task(
     if config is not None:
         _check_fields(model, set(config), set(entry.identity.config))
         entry = dataclasses.replace(entry, identity=dataclasses.replace(entry.identity, config=dict(config)))
+    if entry.problem is not None:
+        raise SpecError(f"{model.name}: {entry.problem}")
     if entry.unsupported is not None:
         raise SpecError(f"{model.name} can't be used on {benchmark.dataset.name}: {entry.unsupported}")
     with tempfile.TemporaryDirectory(prefix="genbench-") as folder, Launcher(benchmark.budget.threads) as launcher:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import os
 import struct
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+
 from corpus import Canary, Case, pickled, written
 
 SHAPE = (3, 1, 8, 8)
@@ -34,7 +36,8 @@ def claim(shape: str, descr: str = "'|u1'", body: bytes = bytes(192), **more: ob
 
 def npz(*members: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED, comment: bytes = b"") -> bytes:
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", method) as archive:
+    with zipfile.ZipFile(stream, "w", method) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of duplicate names, which are wanted here
         for name, content in members:
             info = zipfile.ZipInfo(name)
             info.compress_type = method
@@ -139,7 +142,9 @@ CASES: dict[str, Case] = {
         written("a.npy", header("__import__('os').system('touch canary')")), "not that of an array"
     ),
     "npy: a header nested deeply": Case(written("a.npy", header(DEEP)), "not that of an array"),
-    "npy: a header of minus signs": Case(written("a.npy", header("-" * 900 + "1")), "not that of an array|without descr"),
+    "npy: a header of minus signs": Case(
+        written("a.npy", header("-" * 900 + "1")), "not that of an array|without descr"
+    ),
     "npy: cut short in the header": Case(written("a.npy", npy(GOOD)[:40]), "not that of an array"),
     "npy: cut short in the array": Case(written("a.npy", npy(GOOD)[:-40]), "192 bytes, and has 152"),
     "npy: empty": Case(written("a.npy", b""), "lacks the first bytes"),

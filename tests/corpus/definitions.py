@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import factories
+
 from corpus import Case, written
 
 GOOD = factories.toml(factories.DEFINITION)
@@ -69,7 +70,7 @@ CASES: dict[str, Case] = {
     "toml: a byte order mark": Case(toml(b"\xef\xbb\xbf" + GOOD.encode()), "not a TOML file"),
     "toml: NUL characters": Case(toml(b"\0" * 5000), "not a TOML file"),
     "toml: two megabytes": Case(toml("# padding\n" * 210_000 + GOOD), "larger than"),
-    "toml: empty": Case(toml(""), "missing"),
+    "toml: empty": Case(toml(""), "field required"),
     "toml: a pickle": Case(toml(b"\x80\x04K\x01."), "not a TOML file"),
     "toml: a name that leaves the folder": Case(changed("name", '"../../outside/x"'), "name: must match"),
     "toml: a name with markup": Case(changed("name", '"<b>[red]x"'), "name: must match"),
@@ -79,9 +80,7 @@ CASES: dict[str, Case] = {
     "toml: a metric with terminal codes": Case(changed("metrics", '["\\u001b[31mfid"]'), "metrics: unknown"),
     "toml: seeds that are no numbers": Case(changed("seeds", '["a", 1.5]'), "seeds"),
     "toml: a million seeds": Case(changed("seeds", "[" + "0," * 30_000 + "]"), "must be distinct"),
-    "toml: a hostile title": Case(
-        changed("title", '"<script>\\u001b[31m\\u202e=1+1 \\\\input{x} |"'), None
-    ),
+    "toml: a hostile title": Case(changed("title", '"<script>\\u001b[31m\\u202e=1+1 \\\\input{x} |"'), None),
     "toml: a named pipe": Case(fifo, "no regular file"),
     "toml: a link to an endless device": Case(endless, "no regular file"),
     "toml: a folder": Case(in_place_of_a_file, "regular file|directory"),

@@ -1,6 +1,6 @@
 """All cases together; as a script, writes them to a folder.
 
-    python tests/corpus/make.py FOLDER
+python tests/corpus/make.py FOLDER
 """
 
 from __future__ import annotations

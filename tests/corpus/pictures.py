@@ -50,6 +50,12 @@ def endless(folder: Path) -> Path:
     return folder
 
 
+def link_outside(folder: Path) -> Path:
+    (folder.parent / "outside" / "0.png").write_bytes(GOOD)
+    (folder / "0.png").symlink_to(folder.parent / "outside" / "0.png")
+    return folder
+
+
 def nested(folder: Path) -> Path:
     (folder / "0.png").mkdir()
     return folder
@@ -98,6 +104,7 @@ CASES: dict[str, Case] = {
     **{f"png: {name}": Case(folder_of(content), says) for name, (content, says) in BROKEN.items()},
     **{f"png: {name}": Case(folder_of(content), None) for name, content in HARMLESS.items()},
     "png: a named pipe": Case(fifo, "no regular file"),
-    "png: a link to an endless device": Case(endless, "no regular file"),
+    "png: a link to an endless device": Case(endless, "is a link"),
+    "png: a link out of the folder": Case(link_outside, "is a link"),
     "png: a folder of that name": Case(nested, "regular file|directory"),
 }

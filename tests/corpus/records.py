@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import factories
+
 from corpus import Case
 
 TEXT = "<script>x</script> [red]=1+1|\\input{/etc/passwd}$`_*~ \x1b[31m\x9b2J\x07\u202e\u2066\ud800"
@@ -147,8 +148,12 @@ HARMLESS: dict[str, bytes] = {
         cost={TEXT: TEXT},
         withheld={TEXT: TEXT},
     ),
-    "numbers of 60 digits": text(spent={"memory": 10**60, "flops": 10**60, "steps": 10**60}, cost={"parameters": 10**60}),
-    "scores at the end of floats": text(scores__fid__value=1.7e308, scores__kid__value=-1.7e308, scores__is__value=5e-324),
+    "numbers of 60 digits": text(
+        spent={"memory": 10**60, "flops": 10**60, "steps": 10**60}, cost={"parameters": 10**60}
+    ),
+    "scores at the end of floats": text(
+        scores__fid__value=1.7e308, scores__kid__value=-1.7e308, scores__is__value=5e-324
+    ),
 }
 
 CASES: dict[str, Case] = {

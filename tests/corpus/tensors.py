@@ -48,6 +48,7 @@ def pickle_in_disguise(folder: Path) -> Path:
 
 def torch_checkpoint(folder: Path) -> Path:
     import torch
+
     from corpus import Canary
 
     state()(folder)
@@ -147,11 +148,15 @@ REFERENCES: dict[str, Case] = {
     "reference: no metadata": Case(reference(tensors({"w": ONE})), "not one of reference statistics"),
     "reference: metadata that is no JSON": Case(reference(metadata("{{")), "expected form"),
     "reference: metadata nested deeply": Case(reference(metadata("[" * 5000 + "]" * 5000)), "expected form"),
-    "reference: a source of wrong types": Case(reference(metadata({"source": {**SOURCE, "split": 3}})), "expected form"),
+    "reference: a source of wrong types": Case(
+        reference(metadata({"source": {**SOURCE, "split": 3}})), "expected form"
+    ),
     "reference: a source with markup": Case(
         reference(metadata({"source": {**SOURCE, "evaluator": "\x1b]0;x\x07<script>"}})), "not those of reference"
     ),
-    "reference: a source of a megabyte": Case(reference(metadata({"source": {**SOURCE, "layer": "x" * 999_999}})), "256"),
+    "reference: a source of a megabyte": Case(
+        reference(metadata({"source": {**SOURCE, "layer": "x" * 999_999}})), "256"
+    ),
     "reference: a newer format": Case(reference(metadata({"source": {**SOURCE, "format": 99}})), "has format 99"),
     "reference: arrays of another kind": Case(reference(metadata({"source": SOURCE})), "not those of reference"),
 }

@@ -24,7 +24,7 @@ class FlopCounter(TorchDispatchMode):
     """Counts FLOPs, 2 for a multiply-add, of all that torch dispatches in the context, backward passes included.
 
     Torch's own ``FlopCounterMode`` also keeps track of modules, which makes a step of a small model two to three times
-    as long, and its formulas are silent on several operations and wrong on one: see :mod:`genbench.engine.flops.formulas`.
+    as long, and its formulas are silent on several operations and wrong on one: see ``formulas`` beside this module.
     What is dispatched in other threads than this one and autograd's is not seen.
 
     Attributes:
@@ -41,14 +41,15 @@ class FlopCounter(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if any(kind.__torch_dispatch__ is not PLAIN for kind in types):
-            # A tensor subclass first says in plain tensors what it stands for; those operations come here then.
-            return NotImplemented
-        packet = getattr(func, "_overloadpacket", func)  # a higher-order operator has no overloads
-        rule = _RULES.get(packet, _UNKNOWN)
-        if rule is _UNKNOWN:
-            rule = _RULES[packet] = _rule_of(packet)
-        if self._may_decompose(rule) and hasattr(func, "decompose") and not _is_nested(args):
+        for kind in types:
+            if kind.__torch_dispatch__ is not PLAIN:
+                # A tensor subclass first says in plain tensors what it stands for; those operations come here then.
+                return NotImplemented
+        known = _RULES.get(id(func))
+        rule = _learn(func) if known is None else known[1]
+        if (isinstance(rule, str) or (rule is None and torch.is_inference_mode_enabled())) and _may_decompose(
+            func, args
+        ):
             # In inference mode, and from within a subclass, a composite (linear, say) arrives whole.
             with self:
                 result = func.decompose(*args, **kwargs)
@@ -59,21 +60,22 @@ class FlopCounter(TorchDispatchMode):
             return result
         if isinstance(rule, str):
             self.uncounted.add(rule)
-        elif packet not in NESTED and _is_nested(args):
-            self.uncounted.add(f"{_name(packet)} of nested tensors")
+        elif _is_nested(args) and func._overloadpacket not in NESTED:
+            self.uncounted.add(f"{_name(func._overloadpacket)} of nested tensors")
         else:
             self.flops += rule(args, result)
         return result
 
-    @staticmethod
-    def _may_decompose(rule: object) -> bool:
-        """Whether an operation without a formula may be one that is made of others which have one."""
-        return isinstance(rule, str) or (rule is None and torch.is_inference_mode_enabled())
+
+_RULES: dict[int, tuple[Any, Any]] = {}
+"""By id, each operation met so far and what to do with it: a formula, the name under which it is uncounted, or None for
+nothing. The hash of an operation is computed in Python and slow; held here, none gives its id to another."""
 
 
-_UNKNOWN = object()
-_RULES: dict[Any, Count | str | None | object] = {}
-"""What to do with each operation met so far: a formula, the name under which it is uncounted, or None for nothing."""
+def _learn(func: Any) -> Count | str | None:
+    rule = _rule_of(getattr(func, "_overloadpacket", func))  # an operator of a higher order has no overloads
+    _RULES[id(func)] = func, rule
+    return rule
 
 
 def _rule_of(packet: Any) -> Count | str | None:
@@ -90,6 +92,11 @@ def _name(packet: Any) -> str:
     """``aten.linalg_eig``; an operator of a higher order, or a plain function, has its own name only."""
     qualified = getattr(packet, "_qualified_op_name", None)
     return str(getattr(packet, "__name__", packet)) if qualified is None else qualified.replace("::", ".")
+
+
+def _may_decompose(func: Any, args: tuple[Any, ...]) -> bool:
+    """Nested tensors have kernels of their own where others have a composite, which would fail on them."""
+    return hasattr(func, "decompose") and not _is_nested(args)
 
 
 def _is_nested(args: tuple[Any, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""What factorisations, solves, Fourier transforms and distances cost, in FLOPs: the leading terms of the textbook counts.
+"""What factorisations, solves, Fourier transforms and distances cost, in FLOPs: leading terms of the textbook counts.
 
 Matrices are ``[..., m, n]``; counts are of one matrix times the number of them. Page and section numbers are of
 Golub and Van Loan, Matrix Computations, 4th edition (2013). Backward passes are products and solves, which torch
@@ -29,7 +29,7 @@ def cholesky(a: Tensor) -> int:
 
 
 def lu(a: Tensor) -> int:
-    """m n r - (m + n) r^2 / 2 + r^3 / 3 multiply-adds, r = min(m, n); 2 n^3 / 3 FLOPs of a square one (section 3.2.9)."""
+    """m n r - (m + n) r^2 / 2 + r^3 / 3 multiply-adds, r = min(m, n): 2 n^3 / 3 FLOPs if square (section 3.2.9)."""
     m, n = a.shape[-2:]
     r = min(m, n)
     return each(a, 2 * (m * n * r - (m + n) * r**2 / 2 + r**3 / 3))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-COUNTED_AS_NOTHING = frozenset({"prim", "profiler", "rngprims", "c10d", "_c10d_functional", "_c10d_functional_autograd"})
+COUNTED_AS_NOTHING = frozenset(
+    {"prim", "profiler", "rngprims", "c10d", "_c10d_functional", "_c10d_functional_autograd"}
+)
 """Namespaces of torch's own that compute nothing: bookkeeping, random numbers, communication."""
 
 FAMILIES = re.compile(

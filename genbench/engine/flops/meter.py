@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-import torch
+from torch._C._autograd import _get_sequence_nr
 
 from genbench.engine.flops.counter import FlopCounter
 from genbench.engine.rng import stable_seed
 
 FIRST_STEPS = 16
 """Steps at the start that are all counted."""
-LONGEST_BLOCKS = ((64, 16), (256, 32), (1024, 64))
+LONGEST_BLOCKS = ((64, 16), (256, 64))
 """Before the step of a pair, one step in so many is counted; later one in ``LONGEST``."""
 LONGEST = 128
 TOLERANCE = 0.007
@@ -65,7 +65,8 @@ class FlopMeter:
       error of a whole run's charge stays about ``TOLERANCE``. Runs whose steps of one kind cost the same, nearly all,
       are charged exactly.
     - A step of a kind never counted is charged what the nearest kind cost, in proportion to the operations, and the
-      steps after it are counted until the kind has come again, which corrects that charge.
+      steps after it are counted until the kind has come again, which corrects that charge. Such a search is given up
+      after ``PATIENCE`` steps; where the kind came twice, the step at which a period would bring it again is counted.
 
     Charges are never negative: where a correction is downwards, the following steps are charged nothing until the
     estimate is reached again. Everything is a function of the seed and the steps taken, and of nothing else.
@@ -117,11 +118,11 @@ class FlopMeter:
         if self.counts(self._step):
             self._counter = FlopCounter()
             self._counter.__enter__()
-        self._recorded = torch.autograd._get_sequence_nr()
+        self._recorded = _get_sequence_nr()
         return self
 
     def __exit__(self, *error: Any) -> None:
-        recorded = torch.autograd._get_sequence_nr() - self._recorded
+        recorded = _get_sequence_nr() - self._recorded
         counter, self._counter = self._counter, None
         if counter is not None:
             counter.__exit__(*error)
@@ -224,7 +225,7 @@ class FlopMeter:
         """Count the next steps, and the one at which this kind comes again if it comes periodically."""
         self._hunt_until = step + PATIENCE
         if kind.pending:
-            self._expected.add(2 * step - kind.seen)
+            self._expected = {later for later in self._expected if later > step} | {2 * step - kind.seen}
 
     def _stop_hunting(self) -> None:
         """A kind was found; go on only for others that came lately."""
@@ -234,9 +235,16 @@ class FlopMeter:
             self._expected.clear()
 
     def _guess(self, recorded: int) -> float:
-        """What a step of a kind never counted may cost, from the counted kind of the nearest number."""
-        known = [(abs(number - recorded), number, kind.cost) for number, kind in self._kinds.items() if kind.cost is not None]
+        """What a step of a kind never counted may cost, from the counted kind of the nearest number.
+
+        At most four times as much: a charge that is too high cannot be taken back.
+        """
+        known = [
+            (abs(number - recorded), number, kind.cost)
+            for number, kind in self._kinds.items()
+            if kind.cost is not None and number != OTHER
+        ]
         if not known:
             return 0.0
         _, number, cost = min(known)
-        return cost * recorded / number if number > 0 else cost
+        return cost * min(recorded / number, 4.0) if number > 0 else cost
