@@ -22,6 +22,8 @@ from pathlib import Path
 
 CHUNK = 1 << 20
 """Bytes that are copied at once."""
+MAX_LEVELS = 100_000
+"""Folders inside one another that a plugin may leave."""
 REMOVAL_SECONDS = 2.0
 """How long a folder is emptied that a dying process still writes into."""
 NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
@@ -181,15 +183,17 @@ class Disk:
         if not is_folder(path):
             self.remove_file(path)
             return
-        deadline = time.monotonic() + REMOVAL_SECONDS
+        deadline = None
         while True:
-            while self._empty(path) and time.monotonic() < deadline:
-                pass
+            for _ in range(MAX_LEVELS):
+                if not self._empty(path):
+                    break
             try:
                 self.calls.remove_folder(path)
             except FileNotFoundError:
                 return
             except OSError as error:
+                deadline = deadline or time.monotonic() + REMOVAL_SECONDS
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or time.monotonic() >= deadline:
                     raise
                 time.sleep(0.02)
@@ -197,13 +201,12 @@ class Disk:
                 return
 
     def _empty(self, folder: Path) -> bool:
-        """Remove the files in a folder and in the folders in it, whose own folders become the folder's; any left?
+        """Remove the files in a folder and in the folders in it, whose own folders become the folder's: were there any?
 
         So every path stays short, however deep a plugin has nested its folders.
         """
-        found = False
+        deeper = False
         for entry in self._entries(folder):
-            found = True
             path = Path(entry.path)
             if not entry.is_dir(follow_symlinks=False):
                 self.remove_file(path)
@@ -212,6 +215,7 @@ class Disk:
                 if not inner.is_dir(follow_symlinks=False):
                     self.remove_file(Path(inner.path))
                     continue
+                deeper = True
                 with suppress(FileNotFoundError):
                     self._move_up(Path(inner.path), folder / secrets.token_hex(8))
             try:
@@ -219,7 +223,7 @@ class Disk:
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
                     raise
-        return found
+        return deeper
 
     def _move_up(self, source: Path, target: Path) -> None:
         try:

@@ -210,7 +210,7 @@ def _check_spec(kind: type) -> Callable[[Any], tuple[str, Any]]:
         if not isinstance(item, kind):
             raise SpecError(f"registers {item!r}, which is no {kind.__name__}")
         name: str = item.name  # type: ignore[attr-defined]
-        if not NAME.match(name):
+        if not NAME.fullmatch(name):
             raise SpecError(f"registers the name {name!r}; names match {NAME.pattern}")
         if isinstance(item, ModelSpec):
             check_model_spec(item)
@@ -249,7 +249,7 @@ def check_model_spec(spec: ModelSpec) -> None:
         raise SpecError(f"model {spec.name!r}: its config needs a field batch_size of type int")
     if spec.likelihood is not None and spec.likelihood not in LIKELIHOOD_KINDS:
         raise SpecError.unknown(f"likelihood of model {spec.name!r}:", str(spec.likelihood), LIKELIHOOD_KINDS)
-    if isinstance(spec.factory, str) and not re.match(r"^[\w.]+:\w+$", spec.factory):
+    if isinstance(spec.factory, str) and not re.fullmatch(r"[\w.]+:\w+", spec.factory):
         raise SpecError(f"model {spec.name!r}: factory must be 'package.module:Class', not {spec.factory!r}")
 
 

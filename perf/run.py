@@ -2,10 +2,10 @@
 
     python perf/run.py [--model vae] [--rounds 5] [--seconds 10]
 
-Prints the median and the least time of each part of the way from the start of a run to the first step of its training, and from
-the end of training to the first sample; what a call pays once; what the same would cost with a fresh process that
-imports torch for each stage, the price without the fork server; and of a training of some seconds the share of a core
-that its supervisor took.
+Prints the median and the least time of each part of the way from the start of a run to the first step of its training,
+and from the end of training to the first sample; what a call pays once; what the same would cost with a fresh process
+that imports torch for each stage, the price without the fork server; and of a training of some seconds the share of a
+core that its supervisor took.
 """
 
 from __future__ import annotations

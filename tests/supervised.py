@@ -3,8 +3,6 @@
 import ctypes
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -132,8 +130,8 @@ def end_by(number: int) -> None:
     time.sleep(600)
 
 
-def kill_parent() -> None:
-    os.kill(os.getppid(), signal.SIGKILL)
+def signal_parent(number: int) -> None:
+    os.kill(os.getppid(), number)
     time.sleep(600)
 
 
@@ -158,9 +156,12 @@ def litter() -> dict[str, Any]:
     return {"cwd": os.getcwd()}
 
 
-def run_child(size: int) -> dict[str, Any]:
-    """Start a program of one's own that holds memory for a moment."""
-    subprocess.run([sys.executable, "-c", f"import time; x = bytearray(b'x') * {size}; time.sleep(0.5)"], check=True)
+def litter_deeply(levels: int) -> dict[str, Any]:
+    """Leave folders in one another, the innermost closed."""
+    for _ in range(levels):
+        os.mkdir("deeper")
+        os.chdir("deeper")
+    os.mkdir("closed", 0o000)
     return {}
 
 

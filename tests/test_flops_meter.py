@@ -68,6 +68,19 @@ def test_a_step_that_never_comes_again_is_missed_by_at_most_itself() -> None:
     assert 999 * 100 <= meter.spent <= 999 * 100 + 900
 
 
+def test_a_single_dearer_step_that_was_counted_is_not_charged_again_for_those_after_it() -> None:
+    meter, dear, charges = FlopMeter(seed=0), None, []
+    for step in range(8000):
+        counted = meter.counts(step)
+        if counted and dear is None and step >= 6000:
+            dear = step
+        meter.take(step, 50, (150 if step == dear else 100) if counted else None)
+        charges.append(meter.charge)
+    assert dear is not None
+    assert not meter.counts(dear + 1)
+    assert charges[dear + 1 : dear + 3] == [100, 100]
+
+
 @pytest.mark.parametrize("n", [1875, 20_000])
 def test_a_run_of_equal_steps_is_charged_exactly_and_counts_few(n: int) -> None:
     found = charge("all the same", n, 0, hidden=True)

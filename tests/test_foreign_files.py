@@ -220,6 +220,33 @@ def test_results_of_others_leave_the_other_rows_standing(
 
 
 @pytest.mark.parametrize(
+    "other", ["record: a named pipe", "record: a link out of the folder", "record: nested 100 deep"]
+)
+def test_a_run_is_shown_whatever_stands_in_the_place_of_another_seed(
+    other: str, tmp_path: Path, call: Call, good_results: Path
+) -> None:
+    results = built(RECORDS[other], tmp_path)
+    shutil.move(results / "tiny" / "evil" / "seed-0", results / "tiny" / "evil" / "seed-9")
+    shutil.copytree(good_results / "tiny" / "good", results / "tiny" / "evil", dirs_exist_ok=True)
+    with watched(tmp_path, memory=False):
+        status, said = call("show", results / "tiny" / "evil" / "seed-0", "--results", results)
+    assert status == 0
+    assert "5 of 5 seeds are ok" in " ".join(said.split())
+
+
+def test_verifying_goes_on_after_a_run_whose_file_has_an_impossible_name(
+    tmp_path: Path, call: Call, good_results: Path
+) -> None:
+    results = built(RECORDS["artifact: a name of 5,000 characters"], tmp_path)
+    shutil.copytree(good_results / "tiny" / "good", results / "tiny" / "good")
+    status, said = call("verify", "tiny/evil/seed-0", "tiny/good/seed-0", "--results", results)
+    assert status == 3
+    assert "tiny/evil/seed-0: NOT verified" in said
+    assert "tiny/good/seed-0: verified" in said
+    assert "1 of 2 runs verified" in said
+
+
+@pytest.mark.parametrize(
     ("arguments", "kind", "name"),
     [
         (("score",), SAMPLES, "npz: a pickled object"),

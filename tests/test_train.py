@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import errno
 import json
 import shutil
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from genbench.disk import sha256_of
 from genbench.engine.train import train
 from genbench.engine.worker import run_stage
 from genbench.errors import InvalidOutput
-from genbench.job import JOB, STAGES, Job, finished, outcome_file
+from genbench.job import JOB, STAGES, UNWRITABLE_EXIT, Job, finished, outcome_file
 from genbench.plugins import discover
 
 REGISTRY = discover()
@@ -202,6 +203,19 @@ def test_a_mark_of_an_earlier_attempt_is_not_left_to_stand_for_this_one(
     monkeypatch.setattr("genbench.engine.evaluate.evaluate", killed)
     assert run_stage("evaluate", job.folder / JOB) == 1
     assert not finished(job.folder, "evaluate")
+
+
+def test_a_stage_whose_outcome_cannot_be_written_tells_by_its_exit_code(
+    done: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = copied(done, tmp_path)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("genbench.engine.worker.write_json", refuse)
+    assert run_stage("score", job.folder / JOB) == UNWRITABLE_EXIT
+    assert not finished(job.folder, "score")
 
 
 SPOILT = {

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from genbench.errors import GenbenchError
+from genbench.report.printable import printable, printable_lines
 
 if TYPE_CHECKING:
     from genbench.plugins import Registry
@@ -95,7 +96,8 @@ def _third_party() -> dict[str, click.Command]:
 def warn_of_broken(registry: Registry) -> None:
     """One line on stderr for each plugin that is installed and can't be used."""
     for plugin in registry.broken:
-        click.echo(f"Warning: plugin {plugin.name} of {plugin.distribution} is not used: {plugin.problem}", err=True)
+        told = f"Warning: plugin {plugin.name} of {plugin.distribution} is not used: {plugin.problem}"
+        click.echo(printable(told), err=True)
 
 
 EPILOG = """\b
@@ -156,13 +158,16 @@ def main(args: Sequence[str] | None = None) -> int:
         status = cli.main(args, prog_name="genbench", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
+        # It repeats what was typed, which may have come from elsewhere.
+        said = printable_lines(error.format_message())
+        error.format_message = lambda: said  # type: ignore[method-assign]
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         return 130
     except GenbenchError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(printable_lines(f"Error: {error}"), err=True)
         return error.exit_code
     except (BrokenPipeError, SystemExit) as error:
         # The reader has gone (`genbench table | head`). Click then muffles stdout and ends with 1, which here means
@@ -173,7 +178,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return 141
     except OSError as error:
         _discard(stdout)
-        click.echo(f"Error: {error.filename or 'output'}: {error.strerror or error}", err=True)
+        click.echo(printable(f"Error: {error.filename or 'output'}: {error.strerror or error}"), err=True)
         return 4
     except Terminated:
         return 143

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from genbench.cli.options import load_registry, print_json
+from genbench.report.printable import printable
 
 if TYPE_CHECKING:
     from genbench.calibration import Calibration
@@ -82,7 +83,7 @@ def _conclude(calibration: Calibration) -> int:
             err=True,
         )
     for metric, problem in broken.items():
-        click.echo(f"{metric}: gave no values: {problem}", err=True)
+        click.echo(printable(f"{metric}: gave no values: {problem}"), err=True)
     return 3 if failed or broken else 0
 
 

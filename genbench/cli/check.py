@@ -11,6 +11,7 @@ import click
 
 from genbench.cli.options import benchmark_option, json_option, load_registry, print_json
 from genbench.errors import VerificationFailed
+from genbench.report.printable import printable, printable_lines
 
 COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow"}
 WIDTH = 116
@@ -63,7 +64,7 @@ def _print(what: str, results: list[dict[str, Any]]) -> None:
                 _print_failure(result)
         reasons = Counter(result["message"] for result in found if result["verdict"] == "skipped")
         for reason, count in reasons.items():
-            click.echo(f"  {click.style('skipped', fg='yellow')} {count}: {reason}")
+            click.echo(f"  {click.style('skipped', fg='yellow')} {count}: {printable(reason)}")
     seconds = sum(result["seconds"] for result in results)
     click.echo(f"\n{what}: {_counts(results)} in {seconds:.1f} s")
 
@@ -73,7 +74,7 @@ def _print_failure(result: dict[str, Any]) -> None:
 
     click.echo(f"  {click.style('FAILED', fg='red')} {result['name']}")
     for line in explanation(result):
-        click.echo(textwrap.fill(line, WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 18))
+        click.echo(textwrap.fill(printable_lines(line), WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 18))
 
 
 def _counts(results: list[dict[str, Any]]) -> str:

@@ -63,9 +63,9 @@ def package_of(model: str) -> str:
     """
     from genbench.plugins import NAME
 
-    if not NAME.match(model):
+    if not NAME.fullmatch(model):
         nearest = re.sub(r"[^a-z0-9._-]+", "-", model.lower()).strip("-._")[:64]
-        hint = f"; try --name {nearest}" if NAME.match(nearest) else "; choose one with --name"
+        hint = f"; try --name {nearest}" if NAME.fullmatch(nearest) else "; choose one with --name"
         raise SpecError(f"a model cannot be called {model!r}: names match {NAME.pattern}{hint}")
     # Runs of separators fold into one, as in the normalised name of a distribution.
     return "genbench_" + re.sub(r"[-._]+", "_", model).strip("_")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from genbench.cli import warn_of_broken
+from genbench.report.printable import json_text
 
 if TYPE_CHECKING:
     from genbench.plugins import Registry
@@ -124,4 +124,4 @@ def load_registry() -> Registry:
 
 def print_json(document: object) -> None:
     """``document`` as JSON on stdout; NaN and infinities are refused, since they are not JSON."""
-    click.echo(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False))
+    click.echo(json_text(document))

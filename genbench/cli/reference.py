@@ -18,6 +18,7 @@ from genbench.cli.options import (
     weights_option,
 )
 from genbench.errors import DataError
+from genbench.report.printable import printable_lines
 
 
 @click.group("reference")
@@ -130,5 +131,5 @@ def _text(described: dict[str, Any]) -> str:
     lines = [f"{described['file']}: reference statistics, intact"]
     for key, value in described.items():
         if key != "file":
-            lines.append(f"  {key:16} {value}")
+            lines.append(printable_lines(f"  {key:16} {value}"))
     return "\n".join(lines)

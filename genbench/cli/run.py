@@ -24,6 +24,7 @@ from genbench.cli.options import (
     weights_option,
 )
 from genbench.errors import GenbenchError, NothingSelected
+from genbench.report.printable import printable
 
 if TYPE_CHECKING:
     from genbench.benchmark import Benchmark
@@ -172,7 +173,7 @@ def _print_matrix(benchmark: Benchmark, runs: Sequence[PlannedRun], as_json: boo
         state = f"unsupported: {run.entry.unsupported}" if run.entry.unsupported else run.state
         if (problem := run.problem or run.entry.problem) is not None:
             state += f": {problem}"
-        click.echo(f"  {run.key!s:{width}}  {state}")
+        click.echo(printable(f"  {run.key!s:{width}}  {state}"))
     todo = [run for run in runs if run.state != "done"]
     click.echo(
         f"{len(todo)} of {len(runs)} runs to do; at most {len(todo) * budget.seconds / 3600:.1f} hours of training "
@@ -210,7 +211,9 @@ def _execute(
     for run in todo:
         if run.state == "unreadable":
             click.echo(
-                f"{run.key}: its record is unreadable ({run.problem}); it moves to .quarantine and is run again",
+                printable(
+                    f"{run.key}: its record is unreadable ({run.problem}); it moves to .quarantine and is run again"
+                ),
                 err=True,
             )
     with Launcher(benchmark.budget.threads, scoring=True) as launcher:

@@ -95,7 +95,7 @@ def command(
       genbench verify digits-smoke --retrain --json
     """
     from genbench.record import RecordError
-    from genbench.replay import file_differences, place_problems
+    from genbench.replay import place_problems
     from genbench.store import RECORD, Store, read_record
 
     found: list[tuple[Verdict, Record | None]] = []
@@ -105,7 +105,7 @@ def command(
             record = read_record(folder / RECORD)
             verdict.run = record.run
             verdict.problems += place_problems(folder, record)
-            verdict.differences = file_differences(folder, record)
+            verdict.differences = _files(verdict, folder, record)
         except RecordError as error:
             verdict.problems.append(f"its record is unreadable: {error}")
         except OSError as error:
@@ -122,6 +122,17 @@ def command(
         for line in _lines(verdicts):
             click.echo(line)
     return 0 if all(verdict.good for verdict in verdicts) else 3
+
+
+def _files(verdict: Verdict, folder: Path, record: Record) -> list[Difference]:
+    """What of the run's files is not as its record says; a file that can't be looked at is a problem of this run."""
+    from genbench.replay import file_differences
+
+    try:
+        return file_differences(folder, record)
+    except OSError as error:
+        verdict.problems.append(f"a file that its record names cannot be read: {error.strerror or error}")
+        return []
 
 
 def _folders(store: Store, runs: tuple[str, ...]) -> list[Path]:

@@ -192,6 +192,7 @@ class RunServer:
 
     def _kill_all(self) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        self._main = None  # its end says nothing about the stage, and is not told
         end = time.monotonic() + LAST_SECONDS
         while not self._reap() and time.monotonic() < end:
             tree.send(tree.descendants(os.getpid()), signal.SIGKILL)

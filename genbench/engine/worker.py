@@ -13,7 +13,7 @@ import torch
 
 from genbench.engine import device
 from genbench.errors import Diverged, GenbenchError, InvalidOutput, OverBudget
-from genbench.job import outcome_file, read_job, write_json
+from genbench.job import UNWRITABLE_EXIT, outcome_file, read_job, write_json
 from genbench.record import clean
 
 STAGES = {
@@ -36,7 +36,8 @@ STATUS_OF: tuple[tuple[type[BaseException], str], ...] = (
 
 
 def run_stage(stage: str, job_path: Path, part: int | None = None) -> int:
-    """Run one stage of a job, or one part of it, and leave its outcome; returns the exit code, 0 for ``ok``.
+    """Run one stage of a job, or one part of it, and leave its outcome; returns the exit code: 0 for ``ok``,
+    ``UNWRITABLE_EXIT`` where the outcome could not be written, else 1.
 
     Whatever a plugin raises, ``SystemExit`` included, becomes an outcome with the traceback in the log, which is
     where stderr goes. The outcome of a stage that went well is its completion mark: ``files`` in what the stage
@@ -53,9 +54,18 @@ def run_stage(stage: str, job_path: Path, part: int | None = None) -> int:
         write_json(target, {"status": "ok", "reason": None, "result": result, "files": files})
     except BaseException as error:
         traceback.print_exc()
-        write_json(target, {"status": status_of(error, stage), "reason": reason_of(error)})
-        return 1
+        return _leave_failure(target, status_of(error, stage), reason_of(error))
     return 0
+
+
+def _leave_failure(target: Path, status: str, reason: str) -> int:
+    """Write a stage's outcome, if that can be: a full disk, which may be why it failed, has room for no word of it."""
+    try:
+        write_json(target, {"status": status, "reason": reason})
+    except OSError:
+        traceback.print_exc()
+        return UNWRITABLE_EXIT
+    return 1
 
 
 def status_of(error: BaseException, stage: str) -> str:

@@ -81,9 +81,7 @@ class Stage:
                 held, cap = self.watch.held >> 20, self.request.memory >> 20
                 reason = f"{self.title} held {held} MiB of memory where the benchmark allows {cap} MiB"
                 self.condemn(self.request.over_memory, reason, now)
-                self.watch.tree.kill()  # a grace would let it grow
-                self.killed_at = now
-                due.append("SIGKILL")
+                due.append(self._kill(now))  # a grace would let it grow
         if self.watch is not None and now > self.began + self.request.seconds:
             allowed = f"{self.request.seconds:g} s, where the benchmark allows {self.request.allowed}"
             self.condemn("timeout", f"{self.title} was still running after {allowed}", now)
@@ -92,9 +90,17 @@ class Stage:
                 self._terminated_at = now
                 due.append("SIGTERM")
             elif now > self._terminated_at + GRACE_SECONDS:
-                self.killed_at = now
-                due.append("SIGKILL")
+                if self.watch is not None:
+                    self.watch.tree.refresh()
+                due.append(self._kill(now))
         return due
+
+    def _kill(self, now: float) -> str:
+        """Kill what is known of it; the run server, which may be held up, is to find the rest."""
+        self.killed_at = now
+        if self.watch is not None:
+            self.watch.tree.kill()
+        return "SIGKILL"
 
     def news(self, now: float, every: float) -> float | None:
         """The share of its work that is done, if it is another than was told last; looked for every so many seconds."""

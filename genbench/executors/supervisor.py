@@ -39,7 +39,7 @@ CHUNK = 1 << 18
 """Bytes of output that are taken before the other duties have their turn."""
 START_SECONDS = 300.0
 """That a fork server may take to import everything."""
-STUCK_SECONDS = 5.0
+STUCK_SECONDS = 3.0
 """After SIGKILL, that the run server has to say that nothing is left."""
 
 
@@ -87,7 +87,7 @@ class Supervisor:
                 if end.status != "ok":
                     break
         finally:
-            self._leave_nothing()
+            self._leave_nothing(STUCK_SECONDS)
             cores.close()
         os.set_blocking(self._stdout, True)
         self._flush()
@@ -139,7 +139,7 @@ class Supervisor:
                 pass
         finally:
             if stage.exit_code is None:  # in whatever way we came here
-                self._leave_nothing()
+                self._leave_nothing(0.0 if stage.lost else STUCK_SECONDS)
                 if stage.watch is not None:
                     stage.watch.tree.kill()
             with contextlib.suppress(KeyError):
@@ -241,12 +241,12 @@ class Supervisor:
         except BrokenPipeError as error:
             raise HarnessGone from error
 
-    def _leave_nothing(self) -> None:
-        """Let the run server end everything and itself; if it can't, do it from here."""
+    def _leave_nothing(self, patience: float) -> None:
+        """Let the run server end everything and itself; if it can't within some seconds, do it from here."""
         self._connection.hang_up()
         if self._server is None:  # so there are no processes
             return
-        end = time.monotonic() + STUCK_SECONDS
+        end = time.monotonic() + patience
         while self._connection.receive() is not None:
             if time.monotonic() > end:
                 known = tree.descendants(self._server)
@@ -268,13 +268,22 @@ def _folder(path: str) -> Iterator[None]:
     try:
         yield
     finally:
-        import shutil  # with its archives it takes a fifth of the start, and there is time now
+        _remove(path)
 
+
+def _remove(path: str) -> None:
+    """Remove a folder, whatever is in it; what can't be removed goes with the run's folder."""
+    import shutil  # with its archives it takes a fifth of the start, and there is time now
+    import subprocess
+
+    try:
         shutil.rmtree(path, onerror=_open_up)
+    except RecursionError:  # a thousand folders in one another
+        subprocess.run(["rm", "-rf", "--", path], stderr=subprocess.DEVNULL, check=False)
 
 
 def _open_up(function: Callable[[str], object], path: str, error: object) -> None:
-    """Remove what its owner had closed to himself; what can't be removed at all goes with the run's folder."""
+    """Remove what its owner had closed to himself."""
     with contextlib.suppress(OSError):
         os.chmod(os.path.dirname(path), 0o700)
         os.chmod(path, 0o700, follow_symlinks=False) if os.chmod in os.supports_follow_symlinks else None

@@ -11,7 +11,7 @@ COUNTED_AS_NOTHING = frozenset(
 """Namespaces of torch's own that compute nothing: bookkeeping, random numbers, communication."""
 
 FAMILIES = re.compile(
-    r"linalg_|fft_|[cp]dist|euclidean_dist|cholesky|svd|lstsq|pinverse|matrix_(exp|power)|matrix_exp|chain_matmul"
+    r"linalg_|fft_|[cp]dist|euclidean_dist|cholesky|svd|lstsq|pinverse|matrix_(exp|power)"
     r"|(^|_)(qr|geqrf|orgqr|ormqr|lu|eig|symeig|inverse|logdet|slogdet|det|solve|spsolve)(_|$)"
     r"|rnn|lstm|(^|_)gru|attention|multi_head|transformer"
     r"|conv|mm(_|$)|matmul|gemm|linear|bilinear|(^|_)(mv|dot|vdot|addmv)(_|$)|semi_structured"
