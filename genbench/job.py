@@ -33,8 +33,6 @@ TRAINING_CURVE = "training.csv"
 MEASURED = "measured.json"
 """What third parties' metrics have given so far."""
 
-UNWRITABLE_EXIT = 74
-"""Exit code of a stage whose outcome could not be written: EX_IOERR of sysexits.h."""
 MAX_MARK_BYTES = 64 << 20
 """A completion mark may be no larger: a model logs names, and a metric details, of its own making."""
 

@@ -44,6 +44,7 @@ VOLATILE = (
     "finished",
     "environment",
     "attempts",
+    "warnings",
     "artifacts.log.txt",
     "artifacts.curve.csv",
     "spent.seconds",
@@ -56,7 +57,7 @@ VOLATILE = (
     "cost.sample_seconds",
     "cost.stage_seconds",
 )
-"""Fields that two identical runs may differ in: times, memory and where they ran."""
+"""Fields that two identical runs may differ in: times, memory, where and after what mishaps they ran."""
 
 
 UNFINISHED: tuple[Status, ...] = ("cancelled", "lost", "harness_error")

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import errno
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ from genbench.disk import sha256_of
 from genbench.engine.train import train
 from genbench.engine.worker import run_stage
 from genbench.errors import InvalidOutput
-from genbench.job import JOB, STAGES, UNWRITABLE_EXIT, Job, finished, outcome_file
+from genbench.job import JOB, STAGES, Job, finished, outcome_file
 from genbench.plugins import discover
 
 REGISTRY = discover()
@@ -214,7 +215,7 @@ def test_a_stage_whose_outcome_cannot_be_written_tells_by_its_exit_code(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("genbench.engine.worker.write_json", refuse)
-    assert run_stage("score", job.folder / JOB) == UNWRITABLE_EXIT
+    assert run_stage("score", job.folder / JOB) == os.EX_IOERR
     assert not finished(job.folder, "score")
 
 

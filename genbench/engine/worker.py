@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 
 from genbench.engine import device
 from genbench.errors import Diverged, GenbenchError, InvalidOutput, OverBudget
-from genbench.job import UNWRITABLE_EXIT, outcome_file, read_job, write_json
+from genbench.job import outcome_file, read_job, write_json
 from genbench.record import clean
 
 STAGES = {
@@ -37,7 +38,7 @@ STATUS_OF: tuple[tuple[type[BaseException], str], ...] = (
 
 def run_stage(stage: str, job_path: Path, part: int | None = None) -> int:
     """Run one stage of a job, or one part of it, and leave its outcome; returns the exit code: 0 for ``ok``,
-    ``UNWRITABLE_EXIT`` where the outcome could not be written, else 1.
+    ``EX_IOERR`` where the outcome could not be written, else 1.
 
     Whatever a plugin raises, ``SystemExit`` included, becomes an outcome with the traceback in the log, which is
     where stderr goes. The outcome of a stage that went well is its completion mark: ``files`` in what the stage
@@ -64,7 +65,7 @@ def _leave_failure(target: Path, status: str, reason: str) -> int:
         write_json(target, {"status": status, "reason": reason})
     except OSError:
         traceback.print_exc()
-        return UNWRITABLE_EXIT
+        return os.EX_IOERR
     return 1
 
 

@@ -56,6 +56,8 @@ def judge(
         return "lost", f"{stage} was ended by {name} from outside; see {log}", None
     if not os.path.isdir(os.path.dirname(path)):
         return "failed", f"{stage}: the run's folder was removed while it ran; see {log}", None
+    if exit_code == os.EX_IOERR:
+        return "harness_error", f"{stage}: what came of it could not be written; see {log}", None
     return "failed", f"{stage} exited with {exit_code} before it was done; see {log}", None
 
 
