@@ -17,6 +17,7 @@ from genbench.engine import rng, splits
 from genbench.engine.batches import Batches
 from genbench.engine.checkpoint import flatten, load_state, save_state
 from genbench.engine.contract import build, check_logs, check_samples
+from genbench.engine.tampering import Watch
 from genbench.errors import GenbenchError, InvalidOutput
 from genbench.job import Job
 from genbench.model import Batch, Model
@@ -110,9 +111,11 @@ class Subject:
     Attributes:
         verdicts: what is known so far, check's name to verdict.
         folder: a temporary folder to be kept as long as the subject, or None.
+        watch: over what building the model changes of global state, which is put back at once; or None.
     """
 
     folder: TemporaryDirectory[str] | None = None
+    watch: Watch | None = None
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -142,7 +145,7 @@ class Subject:
     def fresh(self) -> Model:
         """A model as the training process builds it."""
         with owned_by("is_built_from_config_data_and_device"):
-            return build(self.job)
+            return build(self.job, self.watch)
 
     def step(self, model: Model, step: int, batch: Batch | None = None, progress: float | None = None) -> Any:
         """One training step as the core takes it; returns the logs."""

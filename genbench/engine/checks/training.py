@@ -22,6 +22,7 @@ from genbench.engine.checks.subject import (
     named,
     needs,
 )
+from genbench.engine.tampering import Watch
 
 ENDS_OF_PROGRESS = (0.0, 0.5, 1.0 - 1e-9)
 
@@ -168,11 +169,14 @@ def check_training_depends_on_the_core_seed_alone(subject: Subject) -> str | Non
 
 def check_global_settings_are_left_alone(subject: Subject) -> str | None:
     """No method changes a setting of the process: dtype, threads, determinism, working folder, environment."""
-    before = process.settings()
+    before, subject.watch = process.settings(), Watch()
     try:
         _live(subject)
+        built = [note for note in subject.watch.warnings if " changed " in note]
     finally:
-        after = process.settings()
+        after, subject.watch = process.settings(), None
+    if built:
+        raise Broken("; ".join(built), "settings of the process belong to the core; use contexts of your own instead")
     changed = [name for name, value in after.items() if value != before[name]]
     if changed:
         values = "" if changed[0].startswith("the env") else f" ({before[changed[0]]} became {after[changed[0]]})"
