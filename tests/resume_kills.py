@@ -75,9 +75,15 @@ def where(victim: psutil.Process) -> str:
 
 
 def disturb(
-    models: Sequence[str], benchmark: str, results: Path, wanted: int, chance: random.Random, checkpoint: str
+    models: Sequence[str],
+    benchmark: str,
+    results: Path,
+    runs: int,
+    wanted: int,
+    chance: random.Random,
+    checkpoint: str,
 ) -> list[tuple[str, str]]:
-    """Do the runs with up to ``wanted`` kills; returns what was killed, and at which run where that is known."""
+    """Do so many runs with up to ``wanted`` kills; returns what was killed, and at which run where that is known."""
     kills: list[tuple[str, str]] = []
     harness = start(models, benchmark, results, "--checkpoint", checkpoint)
     quiet_since = time.monotonic()
@@ -86,7 +92,7 @@ def disturb(
         with contextlib.suppress(subprocess.TimeoutExpired):
             code = harness.wait(chance.uniform(0.05, 1.0))
             if code >= 0:
-                if is_done(results):
+                if is_done(results, runs):
                     return kills
                 if code not in (0, 1):
                     raise SystemExit(f"genbench run ended with {code}; see {results}.log")
@@ -106,10 +112,12 @@ def disturb(
             quiet_since = time.monotonic()
 
 
-def is_done(results: Path) -> bool:
+def is_done(results: Path, runs: int) -> bool:
     """Whether no run is left that a further call would go on with."""
     records = Store(results).load().records
-    return bool(records) and all(record.status not in ("lost", "harness_error", "cancelled") for record in records)
+    return len(records) == runs and all(
+        record.status not in ("lost", "harness_error", "cancelled") for record in records
+    )
 
 
 def by_run(results: Path) -> dict[str, Record]:
@@ -150,7 +158,13 @@ def main() -> None:
             results = folder / f"disturbed-{rounds}"
             began = time.monotonic()
             kills += disturb(
-                chosen.models, chosen.benchmark, results, chosen.kills - len(kills), chance, chosen.checkpoint
+                chosen.models,
+                chosen.benchmark,
+                results,
+                len(control),
+                chosen.kills - len(kills),
+                chance,
+                chosen.checkpoint,
             )
             found = by_run(results)
             different, left = differing(control, found), leftovers(results)
