@@ -7,13 +7,14 @@ import hashlib
 import json
 import re
 import tomllib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, MinLen
 
-from genbench.errors import MOST_NAMED, BenchmarkError
+from genbench.errors import MOST_NAMED, BenchmarkError, nearest
 from genbench.foreign_files import read_regular
 from genbench.specs import Budget, DatasetSpec, EvaluatorSpec
 
@@ -191,15 +192,37 @@ def validate(raw: dict[str, Any], source: str) -> BenchmarkFile:
         # JSON mode, since strict dataclasses take a dict only there; a date becomes a string and is refused as one.
         checked = TypeAdapter(BenchmarkFile).validate_json(json.dumps(raw, default=str))
     except ValidationError as error:
-        problems = error.errors(include_url=False)
-        lines = [_explain(problem, source) for problem in problems[:MOST_NAMED]]
-        more = [f"{source}: and {len(problems) - MOST_NAMED} more"] if len(problems) > MOST_NAMED else []
-        raise BenchmarkError("\n".join(lines + more)) from None
+        found = error.errors(include_url=False)
+        unknown = [problem for problem in found if problem["type"] == "unexpected_keyword_argument"]
+        misspelt = {_meant(problem) for problem in unknown[:MOST_NAMED]}
+        told = [problem for problem in found if problem["type"] != "missing" or problem["loc"] not in misspelt]
+        lines = [_explain(problem, source) for problem in told[:MOST_NAMED]]
+        raise refusal(lines, source, len(told)) from None
     except (ValueError, RecursionError):
         # Nesting that JSON cannot follow, and whole numbers of thousands of digits.
         raise BenchmarkError(f"{source}: is nested too deeply, or holds a number of thousands of digits") from None
-    _check_consistency(checked, source)
+    wrong = [f"{source}: {key}: {why}" for key, why in _inconsistencies(checked)]
+    if wrong:
+        raise refusal(wrong, source)
     return checked
+
+
+def refusal(lines: Sequence[str], source: str, count: int = 0) -> BenchmarkError:
+    """The error of a definition that cannot be used.
+
+    Args:
+        lines: a problem of ``source`` each; of very many the first are told.
+        count: of all problems, where there are more than lines.
+    """
+    more = max(count, len(lines)) - MOST_NAMED
+    return BenchmarkError("\n".join([*lines[:MOST_NAMED], *([f"{source}: and {more} more"] if more > 0 else [])]))
+
+
+def _meant(problem: Any) -> tuple[str, ...] | None:
+    """The place of the known key that a misspelt one is taken for."""
+    *path, name = problem["loc"]
+    near = nearest(_brief(name), _keys_at([str(part) for part in path]))
+    return None if near is None else (*path, near)
 
 
 def _explain(problem: Any, source: str) -> str:
@@ -227,27 +250,22 @@ def _keys_at(path: list[str]) -> list[str]:
     return [entry.name for entry in dataclasses.fields(table)]
 
 
-def _check_consistency(checked: BenchmarkFile, source: str) -> None:
-    """What no single key can show."""
-
-    def refuse(key: str, why: str) -> None:
-        raise BenchmarkError(f"{source}: {key}: {why}")
-
+def _inconsistencies(checked: BenchmarkFile) -> Iterator[tuple[str, str]]:
+    """What no single key can show, and what its type does not: each key that is wrong, and why."""
     pinned = checked.evaluator_sha256
     if pinned is not None and not re.fullmatch(r"[0-9a-f]{64}", pinned):
-        refuse("evaluator_sha256", f"must be a SHA-256 as 64 lower-case hex digits, not {_brief(pinned, quoted=True)}")
+        yield "evaluator_sha256", f"must be a SHA-256 as 64 lower-case hex digits, not {_brief(pinned, quoted=True)}"
     if not re.fullmatch(NAME, checked.name):  # a match alone may end before a line end
-        refuse("name", f"must match {NAME}, not {_brief(checked.name, quoted=True)}")
+        yield "name", f"must match {NAME}, not {_brief(checked.name, quoted=True)}"
     if len(set(checked.seeds)) < len(checked.seeds):
-        refuse("seeds", f"must be distinct, not {_brief(checked.seeds)}")
+        yield "seeds", f"must be distinct, not {_brief(checked.seeds)}"
     if len(set(checked.metrics)) < len(checked.metrics):
-        refuse("metrics", f"must be distinct, not {_brief(checked.metrics)}")
+        yield "metrics", f"must be distinct, not {_brief(checked.metrics)}"
     if sorted(set(checked.milestones)) != checked.milestones or checked.milestones[-1:] != [1.0]:
-        refuse("milestones", f"must rise and end with 1.0, not {_brief(checked.milestones)}")
+        yield "milestones", f"must rise and end with 1.0, not {_brief(checked.milestones)}"
     if checked.samples.milestone_n > checked.samples.n:
-        refuse(
-            "samples.milestone_n", f"must be at most samples.n = {checked.samples.n}, not {checked.samples.milestone_n}"
-        )
+        found = checked.samples.milestone_n
+        yield "samples.milestone_n", f"must be at most samples.n = {checked.samples.n}, not {found}"
 
 
 def read_file(path: Path) -> BenchmarkFile:
@@ -256,15 +274,23 @@ def read_file(path: Path) -> BenchmarkFile:
     Raises:
         BenchmarkError: if the file can't be read, is no TOML, or does not hold a definition.
     """
+    return validate(read_toml(path), str(path))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """What stands in a TOML file, unchecked.
+
+    Raises:
+        BenchmarkError: if the file can't be read, or is no TOML.
+    """
     try:
         text = read_regular(path, MAX_FILE_BYTES).decode("utf-8")
         if DOTTED.search(text):
             raise BenchmarkError(f"{path}: not a TOML file of a benchmark: a dotted key has over {MAX_KEY_PARTS} parts")
-        raw = tomllib.loads(text)
+        return tomllib.loads(text)
     except OSError as error:
         raise BenchmarkError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:
         # A TOMLDecodeError, text that is no UTF-8, or a whole number of thousands of digits.
         problem = "nested too deeply" if isinstance(error, RecursionError) else _brief(str(error))
         raise BenchmarkError(f"{path}: not a TOML file: {problem}") from None
-    return validate(raw, str(path))

@@ -30,12 +30,14 @@ from typing import TYPE_CHECKING, Literal
 from genbench.benchmark import STRICT
 from genbench.disk import Disk, hash_inside, is_folder, is_there, read_file
 from genbench.errors import StoreError
+from genbench.job import RESUMED_AT
 from genbench.record import UNFINISHED, Attempt, Record, RecordError, clean, strict_json
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 LEDGER = "run.json"
+MAX_STEP_BYTES = 32
 MAX_LEDGER_BYTES = 1 << 20
 TOKEN = re.compile(r"[0-9a-f]{16}")
 MAX_RUN = 150
@@ -64,6 +66,8 @@ class Ledger:
         run: benchmark, model and seed, as folders of the results.
         token, started: of the attempt under way; None and "" between attempts, and where a commit has parked it.
         attempts: earlier ones that no committed record holds.
+        number: of the attempt under way, counted since the folder was made; the larger is the newer, whatever the
+            clocks of the harnesses said.
     """
 
     identity: str
@@ -71,6 +75,7 @@ class Ledger:
     token: str | None
     started: str
     attempts: list[Attempt]
+    number: int = 0
 
     __pydantic_config__ = STRICT
 
@@ -205,6 +210,7 @@ class Claim:
         self.finished = finished
         self.token = secrets.token_hex(8)
         self.started = now()
+        self._number = 1
 
     @property
     def folder(self) -> Path:
@@ -228,13 +234,15 @@ class Claim:
         if not useful:
             self._begin()
             return
-        useful.sort(key=lambda each: each[0].started)
+        useful.sort(key=lambda each: (each[0].number, len(each[0].attempts)))
         for _, folder in useful[:-1]:
             self.work.discard(folder)
         ledger, folder = useful[-1]
+        self._number = ledger.number + 1
         self.attempts = [attempt for attempt in ledger.attempts if attempt.token not in known]
         if ledger.token is not None and ledger.token not in known:
-            self.attempts.append(Attempt("lost", LOST, ledger.started, self.started, ledger.token))
+            ended, resumed_at = _last_sign(folder), read_resumed_at(folder)
+            self.attempts.append(Attempt("lost", LOST, ledger.started, ended, ledger.token, resumed_at))
         # The name before the ledger: until that is written, it says what was under way, which is still true.
         self._disk.move(folder, self.folder)
         self._note(self.token)
@@ -246,10 +254,11 @@ class Claim:
         Raises:
             StoreError: FencedOff if another harness has taken over; else if the disk refuses.
         """
-        with as_store_error(self.folder):
+        with of_attempt(self.folder):
             self.check_current()
             self.attempts.append(replace(ended, reason=None if ended.reason is None else clean(ended.reason)))
             self.started = now()
+            self._number += 1
             token = secrets.token_hex(8)
             if is_folder(self.folder):
                 # In three steps, each of which leaves a ledger that is true of its folder.
@@ -303,7 +312,7 @@ class Claim:
         """Leave the run as it was found, where nothing was done with it."""
         if self._settled:
             return
-        with as_store_error(self.folder):
+        with of_attempt(self.folder):
             if not self._is_current():
                 return
             # With a record that is final and that nobody wants to replace, there is nothing to go on with.
@@ -313,7 +322,10 @@ class Claim:
                 self.work.discard(self.folder)
 
     def _is_current(self) -> bool:
-        others = [path for path in self.work.found("attempt") if path != self.folder]
+        try:
+            others = [path for path in self.work.found("attempt") if path != self.folder]
+        except FileNotFoundError:  # somebody has removed .work, and the lock with it
+            return False
         return not others and self.work.is_lock(self._lock)
 
     def _begin(self) -> None:
@@ -322,8 +334,24 @@ class Claim:
         self._disk.calls.sync_folder(self.work.folder)
 
     def _note(self, token: str | None) -> None:
-        ledger = Ledger(self.identity, list(self.work.parts), token, self.started if token else "", list(self.attempts))
+        started = self.started if token else ""
+        ledger = Ledger(self.identity, list(self.work.parts), token, started, list(self.attempts), self._number)
         self._disk.write_whole(self.folder / LEDGER, json.dumps(asdict(ledger)).encode())
+
+
+def read_resumed_at(folder: Path) -> int | None:
+    """The step that the training in an attempt's folder went on from; None if it began anew, or has not begun."""
+    try:
+        return int(read_file(folder / RESUMED_AT, MAX_STEP_BYTES))
+    except (OSError, ValueError):
+        return None
+
+
+def _last_sign(folder: Path) -> str:
+    """When something was last written into an attempt's folder, UTC, ISO 8601: about when it ended."""
+    with os.scandir(folder) as entries:
+        written = [entry.stat(follow_symlinks=False).st_mtime for entry in entries]
+    return datetime.fromtimestamp(max(written, default=0.0), UTC).isoformat(timespec="seconds")
 
 
 def read_ledger(folder: Path) -> Ledger | None:
@@ -362,6 +390,18 @@ def as_store_error(place: Path) -> Iterator[None]:
             f"{place}: cannot be written: {error.strerror or error}. Choose another folder with "
             f"--results, or mend its permissions or free space"
         ) from error
+
+
+@contextmanager
+def of_attempt(folder: Path) -> Iterator[None]:
+    """Like :func:`as_store_error`, for what belongs to an attempt alone: where its folder is gone, so is its turn."""
+    with as_store_error(folder):
+        try:
+            yield
+        except FileNotFoundError as error:
+            if is_folder(folder):
+                raise
+            raise FencedOff(f"{folder}: is gone; a newer attempt has taken the run over, or it was removed") from error
 
 
 @functools.cache

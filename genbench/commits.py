@@ -88,13 +88,16 @@ def build(work: Work, claim: Claim, record: Record, files: Sequence[str], copy: 
     return folder
 
 
-def complete(work: Work, publish: Path, identity: str) -> Record | None:
+def complete(work: Work, publish: Path, identity: str | None = None) -> Record | None:
     """The record of a publish folder that lacks nothing but its place; None if it is of another run, or half built.
+
+    Args:
+        identity: that it was made for; None for whatever it was.
 
     Raises:
         OSError: if it can't be read.
     """
-    if not work.is_of(publish, identity) or not is_folder(publish):
+    if (identity is not None and not work.is_of(publish, identity)) or not is_folder(publish):
         return None
     try:
         record = read_record(publish / RECORD, below=work.folder)

@@ -125,9 +125,9 @@ class Disk:
         Raises:
             OSError: ELOOP for a link, EINVAL for what is no regular file.
         """
-        with open_regular(source) as descriptor:
+        with open_inside(source) as descriptor:
             if not copy and os.fstat(descriptor).st_nlink == 1 and self._linked(source, target):
-                with open_regular(target) as linked:
+                with open_inside(target) as linked:
                     self.calls.sync(linked)
                     return _digest(linked)
             digest = hashlib.sha256()
@@ -297,7 +297,7 @@ def read_file(path: Path, limit: int, below: Path | None = None) -> bytes:
         OSError: FileNotFoundError where there is none, ELOOP or ENOTDIR for a link, EINVAL for what is no regular file,
             EFBIG for one that is too large.
     """
-    with open_regular(path, below) as descriptor:
+    with open_inside(path, below) as descriptor:
         # A file may grow while it is read, so its size is no promise.
         content = bytearray()
         while len(content) <= limit and (chunk := os.read(descriptor, min(CHUNK, limit + 1 - len(content)))):
@@ -315,13 +315,15 @@ def sha256_of(path: Path) -> str:
 
 def hash_inside(path: Path, below: Path) -> str:
     """``sha256:<hex>`` of the content of a regular file; links below ``below`` are refused as in :func:`read_file`."""
-    with open_regular(path, below) as descriptor:
+    with open_inside(path, below) as descriptor:
         return _digest(descriptor)
 
 
 @contextmanager
-def open_regular(path: Path, below: Path | None = None) -> Iterator[int]:
+def open_inside(path: Path, below: Path | None = None) -> Iterator[int]:
     """A descriptor to read a regular file by, which is neither waited for (a FIFO) nor followed (a link).
+
+    Unlike :func:`genbench.foreign_files.open_regular` it looks at the folders on the way too, and has no cap.
 
     Raises:
         OSError: as of :func:`read_file`.

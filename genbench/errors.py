@@ -9,6 +9,11 @@ MOST_NAMED = 20
 """Of the known names that an error lists."""
 
 
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Of the known names the one that ``name`` was most likely meant to be; None if none is like it."""
+    return next(iter(difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)), None)
+
+
 class GenbenchError(Exception):
     """Base of all errors that the command line prints without a traceback.
 
@@ -22,9 +27,11 @@ class GenbenchError(Exception):
     def unknown(cls, what: str, name: str, known: Iterable[str]) -> GenbenchError:
         """The error for a name that is not one of the known ones; suggests the nearest."""
         names = sorted(known)
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        near = nearest(name, names)
         more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names[:MOST_NAMED]) or 'none'}{more}"
+        hint = (
+            f"did you mean {near!r}?" if near is not None else f"known: {', '.join(names[:MOST_NAMED]) or 'none'}{more}"
+        )
         return cls(f"unknown {what} {name!r}; {hint}")
 
 

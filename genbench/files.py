@@ -8,9 +8,9 @@ from genbench.disk import Disk
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file under another name first and rename it, so that nobody reads half of it. Its folder is made.
+    """:meth:`~genbench.disk.Disk.write_whole` into a folder that is made if need be.
 
-    Its permissions are those of any new file, so that a cache can be shared.
+    Permissions are those of any new file, so that a cache can be shared.
 
     Raises:
         OSError: if it cannot be written; nothing is left behind then.

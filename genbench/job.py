@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from genbench.benchmark import LikelihoodTable, SamplesTable
 from genbench.disk import Disk, hash_inside, read_file
+from genbench.executors.mark import MAX_BYTES as MAX_MARK_BYTES
 from genbench.record import BenchmarkId, ModelId
 from genbench.specs import Budget, DataSpec, EvaluatorSpec, LikelihoodKind, MetricSpec
+from genbench.versions import versions
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -24,6 +26,8 @@ each third party that brought metrics; neither can fail a run."""
 CHECKPOINT_SECONDS = 10.0
 JOB = "job.json"
 PROGRESS = "progress"
+RESUMED_AT = "resumed-at"
+"""The step from which training went on, if it did."""
 LOG = "log.txt"
 """What a run's processes printed."""
 SEEN = "seen.npz"
@@ -32,9 +36,6 @@ TRAINING_CURVE = "training.csv"
 """The curve as training left it; ``curve.csv`` has the scores too once there are any."""
 MEASURED = "measured.json"
 """What third parties' metrics have given so far."""
-
-MAX_MARK_BYTES = 64 << 20
-"""A completion mark may be no larger: a model logs names, and a metric details, of its own making."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def job_adapter() -> TypeAdapter[Job]:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write JSON durably and whole, so that a reader sees all of it or none, after a crash of the machine too."""
+    """Write JSON without NaN, durably and whole: a reader sees all of it or none, after a crash of the machine too."""
     Disk().write_whole(path, json.dumps(document, allow_nan=False).encode())
 
 
@@ -133,13 +134,13 @@ def outcome_file(work: Path, stage: str, part: int | None = None) -> Path:
 
 
 def finished(work: Path, stage: str, part: int | None = None) -> bool:
-    """Whether a stage has ended ``ok`` and all the files that it left are there as it left them.
+    """Whether a stage has ended ``ok``, with the versions of now, and left all its files as they still are.
 
     Its mark is written last, after its files have reached the disk, and names them with their hashes.
     """
     try:
-        mark = json.loads(read_file(outcome_file(work, stage, part), MAX_MARK_BYTES))
-        if mark["status"] != "ok" or not isinstance(mark["result"], dict):
+        mark = _mark(work, stage, part)
+        if mark["status"] != "ok" or mark["versions"] != versions() or not isinstance(mark["result"], dict):
             return False
         # Plain names only: a mark that was tampered with must not lead out of its folder.
         return all(
@@ -147,3 +148,21 @@ def finished(work: Path, stage: str, part: int | None = None) -> bool:
         )
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return False  # no mark, or none that a stage wrote
+
+
+def result_of(work: Path, stage: str, part: int | None = None) -> dict[str, Any]:
+    """What a stage that has ended ``ok`` returned; ask :func:`finished` first where an earlier attempt did it.
+
+    Raises:
+        OSError: if it left no completion mark that can be read.
+        ValueError: if that is none of a stage that ended well.
+    """
+    mark = _mark(work, stage, part)
+    result = mark.get("result") if isinstance(mark, dict) and mark.get("status") == "ok" else None
+    if not isinstance(result, dict):
+        raise ValueError(f"{outcome_file(work, stage, part)} is no completion mark of a stage that ended well")
+    return result
+
+
+def _mark(work: Path, stage: str, part: int | None) -> Any:
+    return json.loads(read_file(outcome_file(work, stage, part), MAX_MARK_BYTES))

@@ -15,7 +15,7 @@ from genbench.benchmark import Benchmark
 from genbench.errors import GenbenchError, SpecError
 from genbench.job import ForeignMetrics
 from genbench.plugins import Plugin, Registry, code_sha256, told
-from genbench.record import BenchmarkId, ModelId, Record, RecordError
+from genbench.record import UNFINISHED, BenchmarkId, ModelId, Record, RecordError
 from genbench.selection import SelectedModel
 from genbench.specs import DataSpec, MetricSpec, ModelSpec, resolve_config
 from genbench.store import RunKey, Store
@@ -29,7 +29,6 @@ what stands there is no record that can be trusted."""
 OWN = "genbench"
 """The distribution whose metrics run in the scoring process; those of others run in a process of their own."""
 
-RETRIED = ("cancelled", "lost", "harness_error")
 Rerun = Literal["failed", "all"]
 
 
@@ -210,6 +209,6 @@ def _state(record: Record | None, benchmark: Benchmark, entry: Entry, rerun: Rer
     if not same:
         return "stale"
     failed = record.status not in ("ok", "unsupported")
-    if record.status in RETRIED or rerun == "all" or (rerun == "failed" and failed):
+    if record.status in UNFINISHED or rerun == "all" or (rerun == "failed" and failed):
         return "retry"
     return "done"

@@ -116,7 +116,7 @@ class Registry:
         try:
             loaded = load()
         except (Exception, SystemExit) as error:
-            self.report(plugin, f"cannot be imported: {told(error)}")
+            self.report(plugin, f"cannot be imported: {told(error, plugin)}")
             return
         key = f"{plugin.distribution}:{plugin.name}"
         if self.manager.has_plugin(key):
@@ -129,7 +129,7 @@ class Registry:
         except (Exception, SystemExit) as error:
             if self.manager.has_plugin(key):
                 self.manager.unregister(name=key)
-            self.report(plugin, self._explain(loaded, error))
+            self.report(plugin, self._explain(plugin, loaded, error))
             return
         if not any(impl.plugin_name == key for impl in self._implementations()):
             self.manager.unregister(name=key)
@@ -160,9 +160,9 @@ class Registry:
         hooks = (getattr(self.manager.hook, name) for name in _hook_names())
         return (impl for hook in hooks for impl in hook.get_hookimpls())
 
-    def _explain(self, loaded: object, error: BaseException) -> str:
+    def _explain(self, plugin: Plugin, loaded: object, error: BaseException) -> str:
         if not isinstance(error, pluggy.PluginValidationError):
-            return str(error) if isinstance(error, GenbenchError) else told(error)
+            return str(error) if isinstance(error, GenbenchError) else told(error, plugin)
         known = _hook_names()
         for name in dir(loaded):
             if hasattr(getattr(loaded, name, None), "genbench_impl") and name not in known:
@@ -178,7 +178,10 @@ class Registry:
                 if impl.plugin_name != key:
                     continue
                 tell(f"register_{table}()")
-                for item in impl.function() or ():
+                registered = impl.function()
+                if registered is None:
+                    raise SpecError(f"register_{table}() returned None; is a `return` missing?")
+                for item in registered:
                     name, spec = check(item)
                     taken = getattr(self, table).get(name)
                     if taken is not None:
@@ -192,13 +195,22 @@ class Registry:
         return found
 
 
-def told(error: BaseException) -> str:
-    """An error's type and message in a line of bounded length; a plugin's own error may fail even to give these."""
+def told(error: BaseException, plugin: Plugin | None = None) -> str:
+    """An error's type and message in a line of bounded length; a plugin's own error may fail even to give these.
+
+    Args:
+        plugin: whose error it is: where in its package it arose is told too.
+    """
+    from genbench.engine.blame import place_of  # where something is wrong only
+
     try:
-        message = str(error)[:MAX_PROBLEM]
+        # str() of a SyntaxError ends with file and line too, without the folder.
+        message = (error.msg if isinstance(error, SyntaxError) and plugin else str(error))[:MAX_PROBLEM]
     except Exception:
         message = "its message cannot be read"
-    return printable(f"{type(error).__name__}: {message}" if message else type(error).__name__)
+    place = None if plugin is None else place_of(error, plugin.module.partition(":")[0].partition(".")[0])
+    line = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    return printable(f"{line} ({place})" if place else line)
 
 
 def _hook_names() -> list[str]:
@@ -248,7 +260,8 @@ def check_model_spec(spec: ModelSpec) -> None:
     if type(getattr(defaults, "batch_size", None)) is not int:
         raise SpecError(f"model {spec.name!r}: its config needs a field batch_size of type int")
     if spec.likelihood is not None and spec.likelihood not in LIKELIHOOD_KINDS:
-        raise SpecError.unknown(f"likelihood of model {spec.name!r}:", str(spec.likelihood), LIKELIHOOD_KINDS)
+        unknown = SpecError.unknown(f"likelihood of model {spec.name!r}:", str(spec.likelihood), LIKELIHOOD_KINDS)
+        raise SpecError(f"{unknown}, or None for no likelihood")
     if isinstance(spec.factory, str) and not re.fullmatch(r"[\w.]+:\w+", spec.factory):
         raise SpecError(f"model {spec.name!r}: factory must be 'package.module:Class', not {spec.factory!r}")
 

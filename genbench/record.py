@@ -49,6 +49,7 @@ VOLATILE = (
     "artifacts.curve.csv",
     "spent.seconds",
     "spent.memory",
+    "spent.device_memory",
     "spent.cpu_seconds",
     "spent.prepare.seconds",
     "cost.train_seconds",

@@ -11,7 +11,7 @@ from genbench.errors import GenbenchError, VerificationFailed
 from genbench.matrix import PlannedRun, choose
 from genbench.record import Record, stable
 from genbench.selection import load_benchmark, select_model
-from genbench.store import RunKey, model_folder, sha256_of
+from genbench.store import RECORD, RunKey, Store, model_folder, sha256_of
 
 if TYPE_CHECKING:
     from genbench.benchmark import Benchmark
@@ -78,6 +78,47 @@ def plan_again(registry: Registry, benchmark: Benchmark, record: Record) -> Plan
             "repetition can promise to do again"
         )
     return PlannedRun(RunKey(benchmark.folder, record.model.name, record.seed), entry, "new", None)
+
+
+LINK = "is a link; links in a results folder are not followed"
+"""What is wrong with a run that is none, but a link to one."""
+
+
+def links(store: Store, text: str) -> list[Path]:
+    """Links that stand where runs would that a person names: a run, a model's runs or a benchmark's, or a path."""
+    if Path(text).is_symlink() and Path(text, RECORD).is_file():
+        return [Path(text)]
+    parts = text.strip("/").split("/", 1)
+    named = [store.root.joinpath(parts[0], *map(model_folder, parts[1:]))]
+    if len(parts) > 1:
+        model, _, seed = parts[1].rpartition("/")
+        named.append(store.root / parts[0] / model_folder(model) / seed)
+    passed_over = [entry.path for entry in store.load(parts[0]).unreadable if entry.path.name != RECORD]
+    return [
+        path
+        for path in passed_over
+        if path.is_symlink() and any(folder in (path, *path.parents) or path in folder.parents for folder in named)
+    ]
+
+
+def link_on_the_way(store: Store, run: str) -> Path | None:
+    """The link by which the run that a person names would be reached, at it or above it in the results folder."""
+    root, given = store.root.absolute(), Path(run).absolute()
+    benchmark, _, rest = run.strip("/").partition("/")
+    model, _, seed = rest.rpartition("/")
+    for place in (root / benchmark / model_folder(model) / seed, given):
+        steps = [step for step in (*reversed(place.parents), place) if root in step.parents]
+        for step in steps or [place]:
+            if step.is_symlink():
+                return step
+    return None
+
+
+def place_of(store: Store, folder: Path) -> str:
+    """A run's name by where its folder stands: ``benchmark/model/seed-k``, where no record tells it."""
+    place = folder.absolute()
+    root = store.root.absolute()
+    return "/".join(place.relative_to(root).parts if place.is_relative_to(root) else place.parts[-3:])
 
 
 def place_problems(folder: Path, record: Record) -> list[str]:

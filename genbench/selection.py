@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genbench.errors import BenchmarkError, SpecError
+from genbench.errors import BenchmarkError, GenbenchError, SpecError
 
 if TYPE_CHECKING:
     from genbench.benchmark import Benchmark, BenchmarkFile
@@ -24,6 +24,8 @@ INTEGER = re.compile(r"[+-]?[0-9]+")
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 MAX_DIGITS = 300
 """Of a whole number: as many as a float can hold."""
+MOST_METRICS = 10
+"""Of the unknown metrics of a definition that an error names."""
 MAX_TEXT = 1 << 16
 """Characters of a model with its options, or of an item of ``--budget``."""
 
@@ -127,18 +129,29 @@ def load_benchmark(
         GenbenchError: for an unknown name (naming the nearest) or a definition that can't be used, with file,
             key and reason.
     """
-    from genbench.benchmark import Benchmark, read_file
+    from genbench.benchmark import Benchmark, read_toml, refusal, validate
 
     is_path = name_or_path.endswith(".toml") or "/" in name_or_path or "\\" in name_or_path
     path = Path(name_or_path) if is_path else registry.find("benchmarks", name_or_path).spec
-    file = read_file(path)
-    if path.stem != file.name:
-        raise BenchmarkError(f"{path}: name: must be that of the file, {path.stem!r}, not {file.name!r}")
-    dataset: DatasetSpec = _resolve(registry, "datasets", file.dataset, f"{path}: dataset")
-    metrics: list[MetricSpec] = [_resolve(registry, "metrics", name, f"{path}: metrics") for name in file.metrics]
-    evaluator, second = _evaluators(registry, file, dataset, metrics, str(path))
-    _check_consistency(file, dataset, str(path))
-    _check_numbers(file, dataset, metrics, str(path))
+    source, raw = str(path), read_toml(path)
+    unknown = _unknown_names(registry, raw, source)
+    try:
+        file = validate(raw, source)
+    except BenchmarkError as error:
+        raise refusal([*str(error).splitlines(), *unknown], source) from None
+    misnamed = f"{source}: name: must be that of the file, {path.stem!r}, not {file.name!r}"
+    last = [misnamed] if path.stem != file.name else []
+    if unknown:
+        raise refusal([*unknown, *last], source)
+    dataset: DatasetSpec = registry.find("datasets", file.dataset).spec
+    metrics: list[MetricSpec] = [registry.find("metrics", name).spec for name in file.metrics]
+    unfit = [*_inconsistencies(file, dataset, source), *_shortages(file, dataset, metrics, source), *last]
+    try:
+        evaluator, second = _evaluators(registry, file, dataset, metrics, source)
+    except BenchmarkError as error:
+        raise refusal([str(error), *unfit], source) from None
+    if unfit:
+        raise refusal(unfit, source)
     benchmark = Benchmark(file, dataset, evaluator, second, dev=dev)
     return benchmark.with_budget(dict(budget_overrides)) if budget_overrides else benchmark
 
@@ -200,11 +213,27 @@ def _format(value: Value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _resolve(registry: Registry, table: str, name: str, where: str) -> Any:
-    try:
-        return registry.find(table, name).spec
-    except Exception as error:
-        raise BenchmarkError(f"{where}: {error}") from None
+def _unknown_names(registry: Registry, raw: Mapping[str, Any], source: str) -> list[str]:
+    """A line for each name in a definition, checked or not, that nothing installed has."""
+    listed = raw.get("metrics")
+    metrics = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
+    new = [name for name in dict.fromkeys(metrics) if name not in registry.metrics]
+    named = [
+        ("datasets", "dataset", raw.get("dataset")),
+        ("evaluators", "evaluator", raw.get("evaluator")),
+        ("evaluators", "second_evaluator", raw.get("second_evaluator")),
+        *(("metrics", "metrics", name) for name in new[:MOST_METRICS]),
+    ]
+    problems = []
+    for table, key, name in named:
+        try:
+            if isinstance(name, str):
+                registry.find(table, name)
+        except GenbenchError as error:
+            problems.append(f"{source}: {key}: {error}")
+    if len(new) > MOST_METRICS:
+        problems.append(f"{source}: metrics: and {len(new) - MOST_METRICS} more unknown metrics")
+    return problems
 
 
 def _evaluators(
@@ -223,7 +252,7 @@ def _evaluators(
 
 
 def _evaluator(registry: Registry, name: str, pinned: str | None, dataset: DatasetSpec, where: str) -> EvaluatorSpec:
-    spec: EvaluatorSpec = _resolve(registry, "evaluators", name, where)
+    spec: EvaluatorSpec = registry.find("evaluators", name).spec
     data = dataset.data
     if spec.rgb:
         if not data.is_image or data.shape[0] not in (1, 3):
@@ -274,7 +303,7 @@ def _names(metrics: list[MetricSpec]) -> str:
     return " or ".join(metric.name for metric in metrics)
 
 
-def _check_consistency(file: BenchmarkFile, dataset: DatasetSpec, source: str) -> None:
+def _inconsistencies(file: BenchmarkFile, dataset: DatasetSpec, source: str) -> Iterator[str]:
     """What only the definition together with its data set can show."""
     for key, most, of in (
         ("examples", dataset.test, f"the {dataset.test} test examples of {dataset.name}"),
@@ -283,11 +312,11 @@ def _check_consistency(file: BenchmarkFile, dataset: DatasetSpec, source: str) -
     ):
         found = getattr(file.likelihood, key)
         if found > most:
-            raise BenchmarkError(f"{source}: likelihood.{key}: must be at most {of}, not {found}")
+            yield f"{source}: likelihood.{key}: must be at most {of}, not {found}"
 
 
-def _check_numbers(file: BenchmarkFile, dataset: DatasetSpec, metrics: list[MetricSpec], source: str) -> None:
-    """That there is enough of everything for each metric, which otherwise shows only after training."""
+def _shortages(file: BenchmarkFile, dataset: DatasetSpec, metrics: list[MetricSpec], source: str) -> Iterator[str]:
+    """Of what there is not enough for a metric, which otherwise shows only after training."""
     for metric in metrics:
         at_milestones = metric.group != "copying"
         for key, least, found in (
@@ -295,13 +324,13 @@ def _check_numbers(file: BenchmarkFile, dataset: DatasetSpec, metrics: list[Metr
             ("samples.milestone_n", metric.least_samples if at_milestones else 0, file.samples.milestone_n),
         ):
             if found < least:
-                raise BenchmarkError(f"{source}: {key}: {metric.name} needs {least} samples or more, not {found}")
+                yield f"{source}: {key}: {metric.name} needs {least} samples or more, not {found}"
         for split, least, found in (
             ("training", metric.least_training, dataset.train),
             ("test", metric.least_held_out, dataset.test),
         ):
             if found < least:
-                raise BenchmarkError(
+                yield (
                     f"{source}: metrics: {metric.name} needs {least} {split} examples or more; {dataset.name} has "
                     f"{found}"
                 )

@@ -220,7 +220,11 @@ class Store:
             claim.check_current()
             if not replace and is_there(work.final / RECORD):
                 raise StoreError(f"{work.final}: another record already stands there; results are written once")
-            publish = build(work, claim, record, files, copy=park)
+            try:
+                publish = build(work, claim, record, files, copy=park)
+            except (StoreError, FileNotFoundError):
+                claim.check_current()  # files that are gone may be those of an attempt that was taken over
+                raise
             claim.check_current()
             put(work, publish)
         claim.settle(park)
@@ -294,6 +298,10 @@ class Store:
                 return
             for trash in work.found("trash"):
                 work.discard(trash)
+            for publish in work.found("publish"):
+                # A complete one is a result: the next claim of the run, which knows its identity, puts it in its place.
+                if complete(work, publish) is None:
+                    work.discard(publish)
             for folder in work.found("attempt"):
                 ledger = read_ledger(folder)
                 if ledger is None or _is_over(self.root, ledger):

@@ -9,8 +9,10 @@ With pytest, each check is a test of its own::
         check()
 
 Without pytest, :func:`check_model` returns what each check found. Both ask the same checks as ``genbench check``; they
-are listed, each with what it catches, in ``docs/conformance.md``. Checks run in the calling process, so that a debugger
-and coverage see the model; whatever a model does to the process's settings is put back after each check.
+are listed, each with what it catches, in ``docs/conformance.md``. Checks run in the calling process, so that a
+debugger and coverage see the model; whatever a model does to the process's settings is put back after each check. So
+there are no limits of time and memory: a model that hangs, or ends the process, takes the tests with it. ``genbench
+check`` has both.
 
 Importing this module imports neither torch nor pytest.
 """

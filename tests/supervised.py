@@ -170,5 +170,10 @@ def affinity() -> dict[str, Any]:
     return {"cores": sorted(os.sched_getaffinity(0))}
 
 
+def find_the_disk_refusing(job: dict[str, Any]) -> None:
+    """In the place of a stage: an error as the system raises it."""
+    raise OSError(job["errno"], os.strerror(job["errno"]), *([job["path"]] if job["path"] else []))
+
+
 def refuse(reason: str) -> None:
     raise GenbenchError(reason)

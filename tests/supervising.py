@@ -25,6 +25,7 @@ class Run:
         self.log = folder / "log.txt"
         self.told: list[tuple[str, float]] = []
         self.stages: list[StageRequest] = []
+        self.ends_file = ""
 
     def add(self, function: Callable[..., Any], name: str = "train", **options: Any) -> "Run":
         limits = {key: options.pop(key) for key in ("seconds", "memory", "over_memory") if key in options}
@@ -49,7 +50,7 @@ class Run:
 
     def go(self, launcher: Launcher, stop: Callable[[], Literal["cancel", "kill"] | None] = lambda: None) -> StageEnd:
         """Supervise, and return how the last stage ended."""
-        supervision = Supervision(self.stages, str(self.log), threads=1)
+        supervision = Supervision(self.stages, str(self.log), threads=1, ends=self.ends_file)
         self.ends = supervise(supervision, launcher, stop, lambda name, share: self.told.append((name, share)))
         return self.ends[-1]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,20 @@ def test_an_impossible_definition_is_refused_by_file_and_key(changes: dict[str, 
         factories.benchmark(**changes)
     assert named in str(caught.value)
     assert str(caught.value).startswith("test.toml: ")
+
+
+def test_a_misspelt_key_is_told_once() -> None:
+    text = factories.toml(factories.DEFINITION).replace("\nseconds = ", "\nsecnds = ")
+    with pytest.raises(BenchmarkError) as caught:
+        validate(tomllib.loads(text), "test.toml")
+    assert str(caught.value) == "test.toml: unknown key 'secnds'; did you mean 'seconds'? (at 'budget.secnds')"
+
+
+def test_all_that_is_wrong_with_a_definition_is_told_at_once() -> None:
+    with pytest.raises(BenchmarkError) as caught:
+        factories.benchmark(seeds=[1, 1], metrics=["fid", "fid"], milestones=[0.5])
+    keys = [line.split(": ")[1] for line in str(caught.value).splitlines()]
+    assert keys == ["seeds", "metrics", "milestones"]
     assert caught.value.exit_code == 2
 
 

@@ -391,6 +391,78 @@ def test_a_sweep_removes_what_is_over_and_leaves_what_is_held_or_can_be_gone_on_
         assert claim.resumed
 
 
+def renumber(folder: Path, started: str, **changes: Any) -> None:
+    """Change the ledger of an attempt."""
+    ledger = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**ledger, "started": started, **changes}))
+
+
+def test_of_two_leftovers_the_one_of_the_later_attempt_is_adopted_whatever_the_clocks_said(store: Store) -> None:
+    for _ in range(3):
+        interrupted(store)
+    (newer,) = (store.root / ".work").iterdir()
+    shutil.copytree(newer, store.root / "newer")
+    shutil.rmtree(newer)
+    interrupted(store)
+    (older,) = (store.root / ".work").iterdir()
+    renumber(older, "2199-01-01T00:00:00+00:00")
+    renumber(store.root / "newer", "1999-01-01T00:00:00+00:00")
+    (store.root / "newer" / "state").write_text("further")
+    (store.root / "newer").rename(newer)
+    with store.claim(KEY, ME) as claim:
+        assert (claim.folder / "state").read_text() == "further"
+        assert len(claim.attempts) == 3
+
+
+def test_attempts_are_numbered_within_a_call_and_from_call_to_call(store: Store) -> None:
+    found = []
+
+    def note(claim: Claim) -> None:
+        found.append(json.loads((claim.folder / "run.json").read_text())["number"])
+
+    for _ in range(2):
+        with suppress(Death), store.claim(KEY, ME) as claim:
+            note(claim)
+            claim.next(attempt(claim, "lost"))
+            note(claim)
+            raise Death
+    assert found == [1, 2, 3, 4]
+
+
+def test_a_ledger_from_before_attempts_were_numbered_is_gone_on_with(store: Store) -> None:
+    interrupted(store)
+    (folder,) = (store.root / ".work").iterdir()
+    ledger = json.loads((folder / "run.json").read_text())
+    del ledger["number"]
+    (folder / "run.json").write_text(json.dumps(ledger))
+    with store.claim(KEY, ME) as claim:
+        assert claim.resumed
+
+
+def test_an_attempt_whose_results_folder_has_lost_its_work_is_over_and_the_next_claim_begins_anew(store: Store) -> None:
+    with store.claim(KEY, ME) as claim:
+        shutil.rmtree(store.root / ".work")
+        with pytest.raises(FencedOff):
+            claim.next(attempt(claim, "lost"))
+        with pytest.raises(FencedOff):
+            commit(store, claim)
+    with store.claim(KEY, ME) as claim:
+        assert not claim.resumed
+        commit(store, claim)
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "half built"])
+def test_a_sweep_removes_half_built_commits_and_leaves_whole_ones_to_the_next_claim(store: Store, whole: bool) -> None:
+    record = dying_commit(store, store.root.resolve() / KEY.path, ME)
+    (publish,) = (store.root / ".work").glob("*.publish")
+    if not whole:
+        (publish / "record.json").unlink()
+    store.sweep()
+    assert publish.exists() == whole
+    with store.claim(KEY, ME) as claim:
+        assert claim.finished == (record if whole else None)
+
+
 @pytest.mark.parametrize("place", [["..", "..", "etc"], ["tiny", "toy"], [], ["tiny", "toy", "seed-0\n"]])
 def test_a_sweep_reads_nothing_outside_the_results(store: Store, place: list[str]) -> None:
     interrupted(store)

@@ -1,5 +1,6 @@
 """One-off calls on the fork server, and what becomes of it."""
 
+import errno
 import os
 import signal
 import threading
@@ -114,8 +115,44 @@ def test_a_fork_server_that_keeps_ending_is_not_started_for_ever(monkeypatch: py
             launcher.check_alive()
 
 
-def test_a_launcher_that_was_killed_starts_nothing_more() -> None:
+def test_a_fork_server_that_ends_now_and_then_is_started_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONHOME", "/nonexistent")
+    monkeypatch.setattr("genbench.executors.launcher.STARTS_SECONDS", 0.0)
     with Launcher(threads=1) as launcher:
-        launcher.kill()
-        with pytest.raises(HarnessError, match="told to end"):
+        starts = set()
+        for _ in range(MOST_STARTS + 2):
+            starts.add(launcher.server_pid)
+            with pytest.raises(HarnessError):
+                launcher.call("supervised:answer", {}, [TESTS])
+            launcher.check_alive()
+        assert len(starts) > MOST_STARTS
+
+
+def test_giving_a_fork_server_up_says_how_often_and_how_it_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("genbench.executors.launcher.MOST_STARTS", 1)
+    with Launcher(threads=1) as launcher:
+        os.kill(launcher.server_pid, signal.SIGKILL)
+        os.waitid(os.P_PID, launcher.server_pid, os.WEXITED | os.WNOWAIT)
+        with pytest.raises(HarnessError, match="has ended 1 times within 10 minutes, the last time by SIGKILL"):
             launcher.connect()
+
+
+@pytest.mark.parametrize(
+    ("function", "number", "words"),
+    [("send_fds", errno.EMFILE, "Too many open files"), ("send_fds", errno.ENOBUFS, "No buffer space"),
+     ("socketpair", errno.EMFILE, "Too many open files")],
+)  # fmt: skip
+def test_a_socket_that_the_system_refuses_does_not_cost_the_fork_server(
+    launcher: Launcher, monkeypatch: pytest.MonkeyPatch, function: str, number: int, words: str
+) -> None:
+    before = launcher.server_pid, len(os.listdir("/proc/self/fd"))
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(f"genbench.executors.launcher.socket.{function}", refuse)
+        with pytest.raises(HarnessError, match=words):
+            launcher.connect()
+    assert (launcher.server_pid, len(os.listdir("/proc/self/fd"))) == before
+    launcher.connect().close()

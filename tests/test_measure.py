@@ -1,11 +1,26 @@
 """Metrics that third parties bring: in the record beside the core's, and unable to harm them."""
 
+from __future__ import annotations
+
+import errno
+import json
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import ZOO, genbench
+from scripted import THIRD_PARTY, Script, Tell, context_of, do, ended, planned, well
 
+from genbench.disk import Disk
+from genbench.errors import StoreError
+from genbench.executors import stages
+from genbench.executors.context import make_job
+from genbench.executors.foreign import job_for
+from genbench.executors.launcher import HarnessError
+from genbench.executors.protocol import StageEnd, StageRequest
+from genbench.job import MEASURED, Job
 from genbench.record import Record
 from genbench.store import Store, sha256_of
 
@@ -111,3 +126,119 @@ def test_a_run_without_any_score_left_is_not_ok(tmp_path: Path) -> None:
     found = run(tmp_path, "nothing", "zoo_raising")
     assert (found.status, found.scores) == ("invalid_output", {})
     assert "a deliberate fault in a metric" in (found.reason or "")
+
+
+# However their process ends; here the stages are told, not carried out.
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Script:
+    played = Script()
+    monkeypatch.setattr(stages, "supervise", played.supervise)
+    return played
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "results")
+
+
+@pytest.mark.parametrize("status", ["lost", "harness_error", "oom_host", "timeout", "failed"])
+def test_however_a_metrics_process_ends_the_run_keeps_its_own_scores(store: Store, script: Script, status: str) -> None:
+    script.tell = lambda request, folder: ended(request, status) if "measure" in request.name else well(request)
+    record = do(store, THIRD_PARTY)
+    assert (record.status, set(record.scores), len(record.attempts)) == ("ok", {"fid"}, 1)
+    assert record.withheld == {"odd": "theirs: a reason"}
+
+
+def test_a_metric_that_something_else_ended_is_begun_again_and_nothing_else_is(store: Store, script: Script) -> None:
+    def tell(request: StageRequest, folder: Path) -> StageEnd:
+        if request.name != "measure-0" or script.names.count("measure-0") < 2:
+            return ended(request, "lost") if request.name == "measure-0" else well(request)
+        score = {"value": 3.0, "n": 4, "direction": "lower"}
+        measured = {"scores": {"odd": score}, "failed": {}, "done": ["odd"], "running": None}
+        (folder / "measure-0" / MEASURED).write_text(json.dumps(measured))
+        return well(request)
+
+    script.tell = tell
+    record = do(store, THIRD_PARTY)
+    assert script.names == ["train", "evaluate", "score", "measure-0", "measure-0"]
+    assert record.scores["odd"].value == 3.0
+
+
+def test_a_fork_server_that_has_gone_withholds_what_was_not_measured_yet(store: Store, script: Script) -> None:
+    def tell(request: StageRequest, folder: Path) -> StageEnd:
+        if request.name == "measure-0":
+            raise HarnessError("the fork server has ended")
+        return well(request)
+
+    script.tell = tell
+    record = do(store, THIRD_PARTY)
+    assert (record.status, record.withheld) == ("ok", {"odd": "theirs: the fork server has ended"})
+
+
+def test_memory_over_the_cap_is_the_metrics_own_doing_and_not_the_harnesss(store: Store, script: Script) -> None:
+    do(store, THIRD_PARTY)
+    over = {request.name: request.over_memory for request in script.requests}
+    assert over == {"train": "oom_host", "evaluate": "oom_host", "score": "harness_error", "measure-0": "oom_host"}
+
+
+def test_a_person_who_stops_while_a_metric_measures_has_the_run_cancelled(store: Store, script: Script) -> None:
+    script.tell = lambda request, folder: ended(request, "cancelled") if "measure" in request.name else well(request)
+    assert do(store, THIRD_PARTY).status == "cancelled"
+
+
+def measured(scores: dict[str, Any]) -> Tell:
+    def tell(request: StageRequest, folder: Path) -> StageEnd:
+        if request.name == "measure-0":
+            found = {"scores": scores, "failed": {}, "done": list(scores), "running": None}
+            (folder / "measure-0" / MEASURED).write_text(json.dumps(found))
+        return well(request)
+
+    return tell
+
+
+def test_scores_that_are_too_much_for_a_record_only_together_are_withheld(store: Store, script: Script) -> None:
+    details = {"numbers": [1] * 21_000}
+    metrics = [replace(THIRD_PARTY.metrics[0], name=f"odd{number}") for number in range(5)]
+    given = {metric.name: {"value": 1.0, "n": 1, "direction": "lower", "details": details} for metric in metrics}
+    script.tell = measured(given)
+    record = do(store, replace(THIRD_PARTY, metrics=metrics))
+    assert (record.status, set(record.scores)) == ("ok", {"fid"})
+    assert "more than 100000 values" in record.withheld["odd0"]
+
+
+@pytest.mark.parametrize("details", [json.loads('{"a":' * 62 + "1" + "}" * 62), {"a": 10**80}], ids=["deep", "long"])
+def test_a_score_that_no_record_could_hold_is_withheld_alone(store: Store, script: Script, details: Any) -> None:
+    metrics = [*THIRD_PARTY.metrics, replace(THIRD_PARTY.metrics[0], name="good")]
+    good = {"value": 1.0, "n": 1, "direction": "lower"}
+    script.tell = measured({"odd": {**good, "details": details}, "good": good})
+    record = do(store, replace(THIRD_PARTY, metrics=metrics))
+    assert (set(record.scores), set(record.withheld)) == ({"fid", "good"}, {"odd"})
+
+
+def job_in(store: Store) -> Job:
+    folder = store.root / ".work" / "toy"
+    folder.mkdir(parents=True)
+    return make_job(planned(), context_of(store, THIRD_PARTY), folder)
+
+
+def test_a_full_disk_is_told_as_one_where_a_metrics_folder_is_made(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    job = job_in(store)
+    (job.folder / "samples.npz").write_bytes(b"samples")
+    monkeypatch.setattr(Disk, "adopt", full)
+    with pytest.raises(StoreError, match="No space left"):
+        job_for(job, 0)
+
+
+def test_a_link_in_the_place_of_samples_is_not_handed_to_metrics(store: Store) -> None:
+    job = job_in(store)
+    (job.folder / "samples.npz").symlink_to("/etc/hostname")
+    (job.folder / "nats.npz").write_bytes(b"nats")
+    folder = job_for(job, 0).folder
+    assert {path.name for path in folder.iterdir()} == {"nats.npz", "job.json"}

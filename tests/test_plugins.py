@@ -6,6 +6,7 @@ What it could do to the process that loads it stands in ``test_probe.py``.
 from __future__ import annotations
 
 import itertools
+import re
 import sys
 import textwrap
 from collections.abc import Callable
@@ -47,6 +48,16 @@ def register_commands():
 GOOD = MODELS.format(name="good")
 
 BROKEN = {
+    "forgets its return": (
+        "from genbench import hookimpl\n@hookimpl\ndef register_models(): pass",
+        "register_models() returned None; is a `return` missing?",
+    ),
+    "imports what is not there": ("\nimport nonexistent_module", "'nonexistent_module' (written_plugin_"),
+    "is no Python": ("def f(:", "SyntaxError: invalid syntax (written_plugin_"),
+    "has no likelihood, in words": (
+        GOOD.replace('"A model"', '"A model", likelihood="none"'),
+        "known: bound, estimate, exact, importance, or None for no likelihood",
+    ),
     "an import error": ("import no_such_package", "ModuleNotFoundError: No module named 'no_such_package'"),
     "an exit at import": ("import sys; sys.exit(3)", "SystemExit: 3"),
     "an error at import": ("1 / 0", "ZeroDivisionError"),
@@ -189,7 +200,8 @@ def test_a_plugin_that_is_loaded_twice_keeps_its_first_place(write: Write) -> No
 
 def test_an_error_that_cannot_be_told_is_reported_all_the_same(write: Write) -> None:
     source = "class Mute(Exception):\n    def __str__(self): raise ValueError\nraise Mute"
-    assert problem(registered(write(source)), "it") == "cannot be imported: Mute: its message cannot be read"
+    told = problem(registered(write(source)), "it")
+    assert re.fullmatch(r"cannot be imported: Mute: its message cannot be read \(\w+\.py:3\)", told)
 
 
 def test_a_problem_holds_nothing_that_a_terminal_obeys_and_has_an_end(write: Write) -> None:

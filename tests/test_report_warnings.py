@@ -16,7 +16,7 @@ from rich.console import Console
 from genbench.comparison import compare, side_of
 from genbench.leaderboard import Leaderboard, build
 from genbench.matrix import PlannedRun
-from genbench.record import Record
+from genbench.record import Attempt, Record
 from genbench.report import live, site, text
 from genbench.report.comparison import document, print_comparison
 from genbench.report.run import print_record
@@ -75,6 +75,14 @@ def test_a_table_without_such_runs_says_nothing_of_them() -> None:
     assert "! warning" not in rich(board)
 
 
+@pytest.mark.parametrize("make", [rich, text.markdown, text.latex])
+def test_a_model_whose_runs_have_warnings_is_marked_and_the_mark_explained(make: Any, board: Leaderboard) -> None:
+    output = make(board)
+    assert re.search(r"warned\$\^!\$" if make is text.latex else r"warned !", output)
+    assert not re.search(r"(timed|plain)[ †‡]*(\$\^)?!", output)
+    assert "! behind a model: its runs have warnings, which" in " ".join(output.split())
+
+
 def test_json_and_csv_carry_both(board: Leaderboard) -> None:
     rows = {row["model"]: row for row in text.document(board)["rows"]}
     assert rows["timed"]["ended_by_clock"] == [0, 1, 2]
@@ -91,6 +99,7 @@ def test_the_page_marks_and_explains_both(board: Leaderboard, tmp_path: Path) ->
     assert re.search(r"timed <abbr title=\"ended by the clock[^>]*>‡</abbr>", page)
     assert TOLD in page
     assert "! it changed torch&#39;s default dtype" in page
+    assert re.findall(r"(\w+) <abbr title=\"its runs have warnings[^>]*>!</abbr>", page) == ["warned"]
 
 
 def shown(record: Record) -> str:
@@ -117,7 +126,7 @@ def test_a_comparison_tells_of_both() -> None:
     print_comparison(comparison, console)
     assert isinstance(console.file, io.StringIO)
     output = " ".join(console.file.getvalue().split())
-    assert "A = timed ‡, B = warned on" in output
+    assert "A = timed ‡, B = warned ! on" in output
     assert f"{TOLD}, and a faster machine trains for longer: timed (5 of 5 seeds)" in output
     assert f"! warning in 1 of 5 runs of warned: {WARNING} and 1 more" in output
     found = document(comparison)
@@ -133,10 +142,44 @@ def test_progress_lines_have_no_character_that_a_terminal_obeys(capsys: pytest.C
     run, registry = planned(HOSTILE), factories.registry()
     with live.live_view(registry, [run], 0, 1) as view:
         view.started(run)
+        view.retried(run, "lost", HOSTILE, 1, 3)
         view.finished(run, factories.record(status="failed", reason=HOSTILE))
     lines = capsys.readouterr().err.splitlines()
     assert "[red]y[/red]" in lines[-1]
+    assert f"lost (attempt 1 of 3): {live.printable(HOSTILE)}; tried again" in lines[-2]
+    assert "seed-0  lost" in lines[-2]
     assert all(line.isprintable() for line in lines)
+
+
+def told(record: Record, stopping: bool = False) -> list[str]:
+    """The lines of a call of two runs of which one ends."""
+    lines: list[str] = []
+    runs = [planned("toy"), planned("other")]
+    view = live.View(factories.registry(), runs, 0, 1, lines.append, lambda: stopping)
+    view.started(runs[0])
+    view._began["tiny/toy/seed-0"] -= 90
+    view.finished(runs[0], record)
+    return lines
+
+
+def test_the_line_of_a_run_tells_of_warnings_and_of_what_is_withheld() -> None:
+    warned = replace(factories.record(), warnings=[WARNING])
+    assert "  ok, 1 warning  FID [tiny-cnn-v1] 2  bits/dim 2  " in told(warned)[1]
+    failed = replace(factories.record(audit=factories.failed_audit()), warnings=[WARNING, "b"])
+    assert "  ok, 2 warnings, bits/dim withheld  FID [tiny-cnn-v1] 2  90." in told(failed)[1]
+    assert "  ok  FID" in told(factories.record())[1]
+
+
+def test_the_line_of_a_lost_run_says_how_often_it_was_tried_and_what_comes_next() -> None:
+    lost = factories.record(status="lost", reason="gone")
+    attempts = [Attempt("lost", "gone", "2026-01-01T00:00:00+00:00", "2026-01-01T00:01:00+00:00")] * 3
+    line = told(replace(lost, attempts=attempts))[1]
+    assert "lost: gone (3 attempts; the next call tries again)" in line
+
+
+def test_no_time_left_is_told_while_a_call_is_being_stopped() -> None:
+    assert "left)" in told(factories.record())[1]
+    assert "left)" not in told(factories.record(), stopping=True)[1]
 
 
 def test_live_bars_have_no_character_that_a_terminal_obeys() -> None:

@@ -16,7 +16,7 @@ from trainings import REGISTRY, Killed, control, finish, outcome, saved_every, s
 from genbench import Batch, ModelSpec
 from genbench.engine import train as training
 from genbench.engine.train import train
-from genbench.errors import Diverged
+from genbench.errors import Diverged, InvalidOutput
 from genbench.job import Job
 
 
@@ -119,6 +119,44 @@ def test_a_resumed_training_diverges_at_the_same_step(killed_at: int | None, tmp
         train_until(job, killed_at)
     with pytest.raises(Diverged, match="loss became nan at step 33"):
         finish(job)
+
+
+class Raising(Harmless):
+    """Ends itself a step after its loss became NaN, as models do whose distributions refuse NaN."""
+
+    diverges_at = 9
+    error: BaseException = ValueError("parameters are NaN")
+    refused: Mapping[str, Any] | None = None
+
+    def train_step(self, batch: Batch, progress: float) -> dict[str, torch.Tensor]:
+        logs = super().train_step(batch, progress)
+        if self.steps < 11:
+            return logs
+        if self.refused is None:
+            raise self.error
+        return dict(self.refused)
+
+
+@pytest.mark.parametrize("every", [1, 1000])
+@pytest.mark.parametrize("changes", [{}, {"error": SystemExit(1)}, {"refused": {"loss": "text"}}], ids=str)
+def test_divergence_wins_over_the_error_that_it_led_to_whenever_a_checkpoint_was_due(
+    changes: dict[str, Any], every: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in changes.items():
+        monkeypatch.setattr(Raising, name, value)
+    raising = ModelSpec("raising", f"{__name__}:Raising", Config, "A model that raises")
+    with saved_every(every), pytest.raises(Diverged, match="loss became nan at step 9") as caught:
+        train(short_job(tmp_path, raising, steps=800))  # 4 steps a row, at whose end logs are read
+    if every > 1:
+        cause = InvalidOutput if "refused" in changes else type(Raising.error)
+        assert isinstance(caught.value.__cause__, cause)
+
+
+def test_an_error_without_divergence_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Raising, "diverges_at", math.inf)
+    raising = ModelSpec("raising", f"{__name__}:Raising", Config, "A model that raises")
+    with pytest.raises(ValueError, match="parameters are NaN"):
+        train(short_job(tmp_path, raising, steps=20))
 
 
 def test_when_logs_are_read_does_not_change_the_curve(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_failed_runs_are_done_again_on_request_and_their_attempts_kept(ran: Path
         ran,
         python_path=(ZOO,),
     )
-    assert "1 runs to do" in done.stderr
+    assert "1 run to do" in done.stderr
     assert len(records(ran)["zoo-vanishes/0"].attempts) == 2
 
 

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from genbench.cli.show import siblings
-from genbench.record import Milestone, Record
+from genbench.record import Attempt, Milestone, Record
 from genbench.report.console import print_fitted
 from genbench.report.run import print_record, print_seeds
 from genbench.statistics import Components, mean_interval, variance_components
@@ -37,6 +37,19 @@ def test_a_record_is_shown_with_scores_costs_and_where_it_ran() -> None:
     output = shown(factories.record(kind="iwae"))
     for part in ("tiny/toy/seed-0", "<= 2.0000", "992 of 1,000", "0.95 TFLOP of 1 TFLOP", "300 MiB", "A CPU", "0.010"):
         assert part in output
+
+
+def test_attempts_are_shown_where_there_was_more_than_one() -> None:
+    begun, ended = "2026-01-01T00:00:00+00:00", "2026-01-01T01:00:10+00:00"
+    attempts = [
+        Attempt("lost", "its supervisor was killed", begun, ended, "a" * 16),
+        Attempt("ok", None, ended, "some day", "b" * 16, resumed_at=12_000),
+    ]
+    lines = [" ".join(line.split()) for line in shown(replace(factories.record(), attempts=attempts)).splitlines()]
+    assert f"1 lost {begun} 3,610 - its supervisor was killed" in lines
+    assert f"2 ok {ended} - 12,000 -" in lines
+    assert lines.index("Attempts") < lines.index("Scores")
+    assert "Attempts" not in shown(factories.record()).splitlines()
 
 
 def test_a_failed_record_is_shown_with_its_reason() -> None:

@@ -1,5 +1,8 @@
 """A supervised stage, whatever it does, ends in time and with the right status."""
 
+import dataclasses
+import errno
+import json
 import os
 import signal
 import threading
@@ -13,7 +16,9 @@ import supervised
 from supervised import MEBIBYTE
 from supervising import TESTS, Run
 
+from genbench.engine.worker import STAGES, run_stage
 from genbench.executors.launcher import Launcher
+from genbench.executors.mark import UNWRITTEN, UNWRITTEN_DISK, judge
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +102,26 @@ def test_the_folder_that_a_stage_starts_in_is_made_for_it_and_goes_with_it(launc
     assert not (run.folder / "scratch").exists()
 
 
+def test_a_stage_does_not_begin_with_what_an_earlier_attempt_left_in_its_folder(launcher: Launcher, run: Run) -> None:
+    left = run.folder / "scratch" / "inner"
+    left.mkdir(parents=True)
+    (left / "other").write_text("x")
+    end = run.add(supervised.litter).go(launcher)
+    assert (end.status, end.reason) == ("ok", None)
+    assert not (run.folder / "scratch").exists()
+
+
+def test_the_folder_of_the_mark_is_kept_as_it_is(launcher: Launcher, run: Run) -> None:
+    (run.folder / "given").write_text("x")
+    run.add(supervised.litter)
+    run.stages[0] = dataclasses.replace(run.stages[0], cwd=str(run.folder))
+    assert run.go(launcher).status == "ok"
+    assert (run.folder / "given").exists()
+    assert (run.folder / "inner" / "file").exists()
+
+
 def test_even_a_folder_that_is_hard_to_remove_goes(launcher: Launcher, run: Run) -> None:
-    end = run.add(supervised.litter_deeply, levels=1500).go(launcher)
+    end = run.add(supervised.litter_deeply, levels=200).go(launcher)
     assert end.status == "ok"
     assert not (run.folder / "scratch").exists()
 
@@ -106,6 +129,85 @@ def test_even_a_folder_that_is_hard_to_remove_goes(launcher: Launcher, run: Run)
 def test_progress_is_passed_on_as_it_is_made(launcher: Launcher, run: Run) -> None:
     run.add(supervised.progress, path=str(run.folder / "progress")).go(launcher)
     assert run.told == [("train", share) for share in (0.0, 0.25, 0.5, 0.75)]
+
+
+def test_what_each_stage_has_cost_is_noted_in_a_file(launcher: Launcher, run: Run) -> None:
+    run.ends_file = str(run.folder / "ends.jsonl")
+    run.add(supervised.answer).add(supervised.exit_at_once, "evaluate", code=3).go(launcher)
+    noted = [json.loads(line) for line in Path(run.ends_file).read_text().splitlines()]
+    assert noted == [dataclasses.asdict(end) | {"result": None} for end in run.ends]
+
+
+def test_costs_that_cannot_be_noted_are_a_warning(launcher: Launcher, run: Run) -> None:
+    run.ends_file = str(run.folder)
+    end = run.add(supervised.answer).go(launcher)
+    assert end.status == "ok"
+    assert end.warnings == ["what train has cost could not be noted: Is a directory"]
+
+
+# The disk.
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "disk"),
+    [
+        ('{"status": "harness_error", "reason": "full", "errno": 28}', 1, True),
+        ('{"status": "harness_error", "reason": "broken", "errno": 5}', 1, False),
+        ('{"status": "failed", "reason": "said so itself", "errno": 28}', 1, False),
+        (None, UNWRITTEN_DISK, True),
+        (None, UNWRITTEN, False),
+        (None, os.EX_IOERR, False),
+    ],
+)
+def test_a_refusal_of_the_disk_is_told_apart(
+    launcher: Launcher, run: Run, text: str | None, code: int, disk: bool
+) -> None:
+    if text is None:
+        end = run.add(supervised.exit_at_once, code=code).go(launcher)
+        assert end.status == ("failed" if code == os.EX_IOERR else "harness_error")
+    else:
+        path = str(run.folder / "outcome-train.json")
+        end = run.add(supervised.leave, path=path, text=text, code=code).go(launcher)
+        assert end.status == json.loads(text)["status"]
+    assert end.disk is disk
+
+
+@pytest.mark.parametrize(
+    ("number", "path", "told"),
+    [
+        (errno.ENOSPC, "", True),
+        (errno.EDQUOT, "{folder}/state", True),
+        (errno.EROFS, "{folder}/state", True),
+        (errno.EROFS, "/proc/state", False),
+        (errno.EIO, "{folder}/state", False),
+    ],
+)
+def test_a_stage_tells_of_the_disk_that_holds_its_run_and_of_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, path: str, told: bool
+) -> None:
+    job = {"errno": number, "path": path.format(folder=tmp_path)}
+    monkeypatch.setattr("genbench.engine.worker.read_job", lambda _: job)
+    monkeypatch.setitem(STAGES, "train", "supervised:find_the_disk_refusing")
+    assert run_stage("train", tmp_path / "job.json") == 1
+    assert judge("train", str(tmp_path / "outcome-train.json"), "log.txt", 1, oom_killed=False).disk is told
+
+
+def test_a_mark_that_the_system_cannot_read_is_not_the_models_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = tmp_path / "outcome-train.json"
+    mark.write_text("{}")
+
+    def broken(*_: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("genbench.executors.mark.os.open", broken)
+        found = judge("train", str(mark), "log.txt", 0, oom_killed=False)
+    assert found[:2] == ("harness_error", "train: its completion mark could not be read: Input/output error")
+    mark.unlink()
+    mark.symlink_to("elsewhere")
+    assert judge("train", str(mark), "log.txt", 0, oom_killed=False).status == "failed"
 
 
 # Limits.
@@ -119,7 +221,7 @@ def test_a_stage_that_does_not_end_is_dead_within_two_seconds_of_its_deadline(
 ) -> None:
     end = run.add(function, seconds=0.5).go(launcher)
     assert end.status == "timeout"
-    assert end.reason == "train was still running after 0.5 s, where the benchmark allows a while"
+    assert end.reason == "train was still running after 0.5 s, where the benchmark allows a while; the log shows where"
     assert end.seconds < 0.5 + 2.0
 
 
@@ -131,8 +233,19 @@ def test_a_stage_that_allocates_without_end_is_stopped_within_a_quarter_over_its
     status = "harness_error" if name == "score" else "oom_host"
     end = run.add(supervised.allocate, name, memory=cap, over_memory=status).go(launcher)
     assert end.status == status
-    assert "where the benchmark allows 700 MiB" in (end.reason or "")
+    peak = end.peak_memory // MEBIBYTE
+    figures = f"(limit 700 MiB, peak {peak} MiB)"
+    assert end.reason == f"{name} held more memory than the benchmark allows {figures}"
     assert cap < end.peak_memory < 1.25 * cap
+
+
+def test_a_shortage_of_memory_that_a_stage_tells_of_itself_comes_with_limit_and_peak(
+    launcher: Launcher, run: Run
+) -> None:
+    path = str(run.folder / "outcome-train.json")
+    end = run.add(supervised.leave, path=path, text='{"status": "oom_host", "reason": "MemoryError"}').go(launcher)
+    peak = end.peak_memory // MEBIBYTE
+    assert end.reason == f"train: MemoryError (limit 4,096 MiB, peak {peak} MiB)"
 
 
 def test_the_memory_of_all_processes_counts_together_and_shared_pages_once(launcher: Launcher, run: Run) -> None:

@@ -1,5 +1,6 @@
 """Nothing is left of a stage, whoever dies, and a run whose watchers died is lost."""
 
+import json
 import os
 import signal
 import subprocess
@@ -67,6 +68,13 @@ def test_a_stage_is_cancelled_with_all_that_it_started(launcher: Launcher, run: 
     assert not [pid for pid in wait_for(ready) if psutil.pid_exists(pid)]
 
 
+def test_a_run_that_is_cancelled_before_it_begins_starts_no_process(run: Run) -> None:
+    with Launcher(threads=1) as launcher:
+        launcher.close()  # so that nothing could be started
+        end = run.add(supervised.answer).go(launcher, lambda: "cancel")
+        assert (end.name, end.status, end.reason) == ("train", "cancelled", "the harness was asked to stop")
+
+
 def test_a_run_is_killed_at_once_when_the_harness_says_so(launcher: Launcher, run: Run) -> None:
     ready = run.folder / "ready"
     run.add(supervised.daemonise, ready=str(ready), then=600.0)
@@ -82,7 +90,9 @@ def test_a_stage_that_holds_up_the_server_of_its_processes_is_ended_all_the_same
     assert alive([pid for pid in below(os.getpid()) if pid != launcher.server_pid]) == []
 
 
-def test_sigint_to_a_supervisor_is_nothing_and_sigterm_an_orderly_end(launcher: Launcher, run: Run) -> None:
+def test_sigint_to_a_supervisor_is_nothing_and_sigterm_which_nobody_of_ours_sends_loses_the_run(
+    launcher: Launcher, run: Run
+) -> None:
     ready = run.folder / "ready"
     run.add(supervised.sleep, ready=str(ready))
     thread = threading.Thread(target=run.go, args=(launcher,))
@@ -93,7 +103,7 @@ def test_sigint_to_a_supervisor_is_nothing_and_sigterm_an_orderly_end(launcher: 
     assert thread.is_alive()
     os.kill(victim_of("supervisor", os.getpid()), signal.SIGTERM)
     thread.join(timeout=10)
-    assert run.ends[-1].status == "cancelled"
+    assert (run.ends[-1].status, run.ends[-1].reason) == ("lost", "its supervisor was told to end by SIGTERM")
     assert not alive(pids)
 
 
@@ -151,6 +161,7 @@ from genbench.executors.launcher import Launcher
 if __name__ == "__main__":
     with Launcher(threads=1) as launcher:
         run = Run(Path({folder!r}))
+        run.ends_file = {folder!r} + "/ends.jsonl"
         run.add(supervised.daemonise, ready={ready!r}, then=600.0).go(launcher)
 """
 
@@ -166,6 +177,12 @@ def test_the_death_of_the_harness_leaves_nothing(tmp_path: Path) -> None:
         harness.kill()
         harness.wait()
     assert not alive(pids)
+    # What the stage has cost is told to the next harness.
+    (line,) = (tmp_path / "ends.jsonl").read_text().splitlines()
+    end = json.loads(line)
+    assert (end["name"], end["status"], end["reason"]) == ("train", "lost", "the harness has gone")
+    assert end["seconds"] > 0
+    assert end["peak_memory"] > 10 << 20
 
 
 # The tree.

@@ -6,23 +6,28 @@ import csv
 import dataclasses
 import errno
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import factories
 import pytest
 import torch
 from jobs import job_of
 
 from genbench import Batch, ModelSpec
 from genbench.disk import sha256_of
+from genbench.engine.environment import describe
 from genbench.engine.train import train
 from genbench.engine.worker import run_stage
 from genbench.errors import InvalidOutput
+from genbench.executors.mark import UNWRITTEN_DISK
 from genbench.job import JOB, STAGES, Job, finished, outcome_file
 from genbench.plugins import discover
+from genbench.record import stable
+from genbench.specs import Budget
+from genbench.versions import versions
 
 REGISTRY = discover()
 NEVER = 1e9
@@ -215,7 +220,7 @@ def test_a_stage_whose_outcome_cannot_be_written_tells_by_its_exit_code(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("genbench.engine.worker.write_json", refuse)
-    assert run_stage("score", job.folder / JOB) == os.EX_IOERR
+    assert run_stage("score", job.folder / JOB) == UNWRITTEN_DISK
     assert not finished(job.folder, "score")
 
 
@@ -227,6 +232,7 @@ SPOILT = {
     "a failure's mark": lambda folder: rewrite(folder, status="failed"),
     "a mark without a result": lambda folder: rewrite(folder, result=None),
     "a mark without files": lambda folder: rewrite(folder, files=None),
+    "a mark of no known version": lambda folder: rewrite(folder, versions=None),
     "a name that leads elsewhere": lambda folder: rewrite(folder, files={"../x": "sha256:0"}),
     "a file of another content": lambda folder: (folder / "state.json").write_bytes(b"{}"),
     "a file too few": lambda folder: (folder / "state.safetensors").unlink(),
@@ -255,3 +261,42 @@ def test_a_mark_larger_than_any_is_not_read(done: Job, tmp_path: Path, monkeypat
     job = copied(done, tmp_path)
     monkeypatch.setattr("genbench.job.MAX_MARK_BYTES", 100)
     assert not finished(job.folder, "train")
+
+
+@pytest.mark.parametrize("name", ["genbench", "python", "torch", "numpy"])
+def test_what_another_version_finished_is_done_again(name: str, done: Job, tmp_path: Path) -> None:
+    job = copied(done, tmp_path)
+    mark = json.loads(outcome_file(job.folder, "train").read_text())
+    rewrite(job.folder, versions={**mark["versions"], name: "999"})
+    assert not finished(job.folder, "train")
+    redo(job)
+    assert json.loads(outcome_file(job.folder, "train").read_text())["versions"] == mark["versions"]
+    assert contents(job) == contents(done)
+
+
+def test_versions_are_those_that_the_packages_tell_of_themselves() -> None:
+    environment = describe(Budget(images=1, flops=None, seconds=1.0, memory=1, parameters=1))
+    assert versions() == {name: environment[name] for name in versions()}
+
+
+@pytest.mark.parametrize(
+    ("stage", "told"),
+    [
+        ("evaluate", "training was done elsewhere than the evaluation: cpu "),
+        ("score", "the evaluation was done elsewhere than the scoring: cpu "),
+    ],
+)
+def test_a_stage_gone_on_with_on_another_machine_says_so(
+    stage: str, told: str, done: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = copied(done, tmp_path)
+    monkeypatch.setattr("genbench.engine.environment._cpu_name", lambda: "another processor")
+    assert run_stage(stage, job.folder / JOB) == 0
+    (warning,) = json.loads(outcome_file(job.folder, stage).read_text())["result"]["warnings"]
+    assert warning.startswith(told)
+    assert warning.endswith(" instead of 'another processor'")
+
+
+def test_what_memory_of_a_device_was_held_is_no_difference_between_two_runs() -> None:
+    runs = [factories.record(spent={**factories.record().spent, "device_memory": peak}) for peak in (1, 2)]
+    assert stable(runs[0]) == stable(runs[1])

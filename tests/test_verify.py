@@ -113,6 +113,7 @@ def test_an_unreadable_record_is_not_verified(results: Path) -> None:
     (results / "digits-smoke" / "marginals" / "seed-1" / "record.json").write_text("{")
     found = genbench("verify", "digits-smoke/marginals", "--results", results)
     assert found.returncode == 3
+    assert "digits-smoke/marginals/seed-1: NOT verified" in found.stdout
     assert "its record is unreadable: not JSON" in found.stdout
 
 

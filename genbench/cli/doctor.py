@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -124,7 +124,7 @@ def examine(results: Path) -> Iterator[Finding]:
     yield from _benchmarks(registry)
     yield from _weights_that_do_not_ship(registry)
     yield from _caches(registry)
-    yield _results(results)
+    yield from _results(results)
 
 
 def _python() -> Finding:
@@ -242,19 +242,45 @@ def _caches(registry: Registry) -> Iterator[Finding]:
         yield Finding("data sets", f"{name}: {'in the cache' if there else 'not yet in the cache; made when needed'}")
 
 
-def _results(results: Path) -> Finding:
+def _results(results: Path) -> Iterator[Finding]:
+    """The folder, its records and interrupted attempts; then those that can't be read, all of them, by cause."""
+    from genbench.interrupted import attempts_left
     from genbench.store import Store
 
     finding = _folder("results", results, "name another folder with --results, or in GENBENCH_RESULTS")
     if finding.state == "wrong" or not results.is_dir():
-        return finding
+        yield finding
+        return
     loaded = Store(results).load()
-    count = f"{finding.found}; {len(loaded.records)} records"
-    if not loaded.unreadable:
-        return Finding("results", count)
-    first = loaded.unreadable[0]
-    return Finding("results", f"{count}, {len(loaded.unreadable)} unreadable ({first.path}: {first.problem})", "note",
-                   "`genbench run` sets them aside and does those runs again")  # fmt: skip
+    text = f"{finding.found}; {len(loaded.records)} record{'s' * (len(loaded.records) != 1)}"
+    if loaded.unreadable:
+        finding = replace(finding, state="note")
+        text += f", {len(loaded.unreadable)} unreadable"
+    yield replace(finding, found=text)
+    if left := len(attempts_left(results)):
+        yield Finding(
+            "results", f"{left} interrupted attempt{'s' * (left > 1)}, or under way in another genbench", "note",
+            "`genbench run` of the same models goes on from there",
+        )  # fmt: skip
+    causes: dict[tuple[str, str], list[str]] = {}
+    for entry in loaded.unreadable:
+        causes.setdefault((entry.problem, _remedy(entry.path)), []).append(str(entry.path))
+    for (cause, remedy), paths in causes.items():
+        yield Finding("results", f"{len(paths)} unreadable: {cause}: {', '.join(paths)}", "note", remedy)
+
+
+def _remedy(unreadable: Path) -> str:
+    """What to do about what stands in a run's place and can't be read."""
+    from genbench.newer import newer_schema
+    from genbench.store import RECORD, SEED_FOLDER
+
+    if unreadable.name != RECORD:
+        return "put the folder itself in the link's place, or remove the link"
+    if not SEED_FOLDER.match(unreadable.parent.name):
+        return "rename the folder to seed-<number>, or move it elsewhere"
+    if newer_schema(unreadable):
+        return "upgrade genbench; `genbench run` refuses such a run unless --rerun is given"
+    return "`genbench run` sets it aside in .quarantine and does the run again"
 
 
 def _folder(topic: str, folder: Path, remedy: str) -> Finding:

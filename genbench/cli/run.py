@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,7 @@ from genbench.cli.options import (
     results_option,
     weights_option,
 )
-from genbench.errors import GenbenchError, NothingSelected
+from genbench.errors import GenbenchError, NothingSelected, StoreError
 from genbench.report.printable import printable
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from genbench.executors.local import LocalExecutor
     from genbench.matrix import PlannedRun, Rerun
     from genbench.plugins import Registry
+    from genbench.record import Record
     from genbench.store import Store
 
 
@@ -51,6 +53,13 @@ def _parse_seeds(ctx: click.Context, param: click.Parameter, value: str | None) 
     return sorted(seeds)
 
 
+def _parse_checkpoint(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    """Seconds; NaN and infinity would pass for a number of them."""
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value} is no number of seconds", ctx, param)
+    return value
+
+
 @click.command("run")
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @click.option("--all", "everything", is_flag=True, help="All installed models.")
@@ -60,8 +69,10 @@ def _parse_seeds(ctx: click.Context, param: click.Parameter, value: str | None) 
 @click.option(
     "--checkpoint",
     type=click.FloatRange(0),
+    callback=_parse_checkpoint,
     metavar="SECONDS",
-    help="Time between checkpoints of a training, at least; by default 10. With 0 after every step.",
+    help="Time between checkpoints of a training, at least; by default 10. With 0 after every step, which is for tests "
+    "and can more than double the time that a run takes.",
 )
 @results_option
 @dev_option
@@ -122,11 +133,13 @@ def command(
         store.sweep()
     runs = plan(store, chosen, entries, picked, rerun)
     if dry_run:
-        _print_matrix(chosen, runs, as_json)
+        _print_matrix(chosen, runs, store, as_json)
         return 0
+    if rerun is None:
+        _refuse_newer(store, runs)
 
     interrupted = _execute(registry, chosen, runs, store, jobs, checkpoint)
-    records = [record for run in runs if (record := store.read(run.key)) is not None]
+    records = _records(store, runs)
     if as_json:
         print_json([asdict(record) for record in records])
     else:
@@ -147,14 +160,55 @@ def _seeds(benchmark: Benchmark, wanted: Sequence[int] | None) -> list[int]:
     return list(wanted)
 
 
-def _print_matrix(benchmark: Benchmark, runs: Sequence[PlannedRun], as_json: bool) -> None:
+def _refuse_newer(store: Store, runs: Sequence[PlannedRun]) -> None:
+    """A record that a newer genbench wrote is no broken one, to be set aside without being asked.
+
+    Raises:
+        StoreError: naming the first such run.
+    """
+    from genbench.newer import newer_schema
+    from genbench.record import SCHEMA
+    from genbench.store import RECORD
+
+    unreadable = [run for run in runs if run.state == "unreadable"]
+    found = {run.key: schema for run in unreadable if (schema := newer_schema(store.root / run.key.path / RECORD))}
+    if found:
+        key, schema = next(iter(found.items()))
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        raise StoreError(
+            f"{key}{more}: its record was written by a newer genbench (schema {schema}; this one reads {SCHEMA}). "
+            "Upgrade genbench, name another folder with --results, or give --rerun failed to set the record aside in "
+            ".quarantine and do the run again"
+        )
+
+
+def _records(store: Store, runs: Sequence[PlannedRun]) -> list[Record]:
+    """The records that there are; of those that can't be read it is told why."""
+    from genbench.record import RecordError
+
+    records = []
+    for run in runs:
+        try:
+            record = store.read(run.key)
+        except RecordError as error:
+            # Its run was not begun, as after Ctrl-C, or somebody has changed the record since.
+            click.echo(printable(f"{run.key}: its record is unreadable ({error}); it is passed over"), err=True)
+        else:
+            records += [record] if record is not None else []
+    return records
+
+
+def _print_matrix(benchmark: Benchmark, runs: Sequence[PlannedRun], store: Store, as_json: bool) -> None:
     """What would be done: each run and why, and the most that it may cost."""
-    budget = benchmark.budget
+    from genbench.interrupted import going_on
+
+    budget, adopting = benchmark.budget, going_on(store.root, runs, benchmark)
     if as_json:
         planned = [
             {
                 "run": str(run.key),
                 "state": run.state,
+                "goes_on": run.key in adopting,
                 "unsupported": run.entry.unsupported,
                 "problem": run.problem or run.entry.problem,
             }
@@ -170,10 +224,14 @@ def _print_matrix(benchmark: Benchmark, runs: Sequence[PlannedRun], as_json: boo
     )
     width = max(len(str(run.key)) for run in runs)
     for run in runs:
-        state = f"unsupported: {run.entry.unsupported}" if run.entry.unsupported else run.state
+        state: str = run.state
+        if run.entry.unsupported:
+            state = f"unsupported: {run.entry.unsupported}"
+        elif run.key in adopting:
+            state = "interrupted; goes on" if run.state in ("new", "retry") else f"{run.state}, interrupted; goes on"
         if (problem := run.problem or run.entry.problem) is not None:
             state += f": {problem}"
-        click.echo(printable(f"  {run.key!s:{width}}  {state}"))
+        click.echo(f"  {printable(str(run.key)):{width}}  {printable(state)}")
     todo = [run for run in runs if run.state != "done"]
     click.echo(
         f"{len(todo)} of {len(runs)} runs to do; at most {len(todo) * budget.seconds / 3600:.1f} hours of training "
@@ -199,6 +257,7 @@ def _execute(
     from genbench.executors.local import LocalExecutor
     from genbench.executors.prepare import default_jobs, make_context
     from genbench.executors.supervision import Killed
+    from genbench.interrupted import going_on
     from genbench.report.live import live_view
 
     stale = Counter(run.key.model for run in todo if run.state == "stale")
@@ -216,10 +275,20 @@ def _execute(
                 ),
                 err=True,
             )
+    if adopting := going_on(store.root, todo, benchmark):
+        them = (
+            "1 run goes on from where it was"
+            if len(adopting) == 1
+            else f"{len(adopting)} runs go on from where they were"
+        )
+        click.echo(f"{them} interrupted, unless another genbench is at work there", err=True)
     with Launcher(benchmark.budget.threads, scoring=True) as launcher:
         context = make_context(registry, benchmark, store, launcher, checkpoint)
         executor = LocalExecutor(launcher, jobs or default_jobs(benchmark.budget.threads))
-        with _signals(executor) as received, live_view(registry, todo, kept, executor.jobs) as observer:
+        with (
+            _signals(executor) as received,
+            live_view(registry, todo, kept, executor.jobs, stopping=lambda: bool(received)) as observer,
+        ):
             try:
                 executor.execute(todo, context, observer)
             except Killed:
@@ -238,7 +307,11 @@ def _signals(executor: LocalExecutor) -> Iterator[list[int]]:
             executor.kill()
             return
         executor.cancel()
-        click.echo("Stopping: what is running ends now, what is finished is kept. Once more to quit at once.", err=True)
+        click.echo(
+            "Stopping: what is running ends now, what is finished is kept; the same command goes on from the last "
+            "checkpoints. Once more to quit at once.",
+            err=True,
+        )
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -34,11 +34,14 @@ def command(run: str, results: Path, as_json: bool) -> None:
       genbench show results/digits/vae/seed-0 --json | jq .scores.fid
     """
     from genbench.record import RecordError
+    from genbench.replay import LINK, link_on_the_way
     from genbench.store import RECORD, Store, read_record
 
     store = Store(results)
     if not results.is_dir() and not Path(run, RECORD).is_file():
         raise NothingSelected(f"there is no results folder {results}; get results with `genbench run --all`")
+    if linked := link_on_the_way(store, run):
+        raise StoreError(f"{linked}: {LINK}. Show the run that it leads to: {printable(str(linked.resolve()))}")
     folder = store.find(run)
     try:
         record = read_record(folder / RECORD)

@@ -37,8 +37,8 @@ FORMATS = ("rich", "md", "csv", "latex", "json")
 @click.option(
     "--columns",
     metavar="A,B,...",
-    help="Keys of the columns to show, such as fid,is,train_seconds, or all. For rich, md and latex.  [default: all; "
-    "on a terminal those that are read first, if it is too narrow]",
+    help="Keys of the columns to show, such as fid,is,train_seconds, or all; on a terminal that is too narrow, below "
+    "each other. For rich, md and latex.  [default: all; on a terminal those that are read first, if it is too narrow]",
 )
 @results_option
 @dev_option

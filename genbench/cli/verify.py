@@ -95,12 +95,16 @@ def command(
       genbench verify digits-smoke --retrain --json
     """
     from genbench.record import RecordError
-    from genbench.replay import place_problems
+    from genbench.replay import LINK, place_of, place_problems
     from genbench.store import RECORD, Store, read_record
 
+    store = Store(results)
     found: list[tuple[Verdict, Record | None]] = []
-    for folder in _folders(Store(results), runs):
-        verdict, record = Verdict(folder.name, str(folder)), None
+    for folder in _folders(store, runs):
+        if folder.is_symlink():
+            found.append((Verdict(place_of(store, folder), str(folder), problems=[LINK]), None))
+            continue
+        verdict, record = Verdict(place_of(store, folder), str(folder)), None
         try:
             record = read_record(folder / RECORD)
             verdict.run = record.run
@@ -136,11 +140,19 @@ def _files(verdict: Verdict, folder: Path, record: Record) -> list[Difference]:
 
 
 def _folders(store: Store, runs: tuple[str, ...]) -> list[Path]:
-    """The folders of all runs that the arguments name, each once."""
+    """The folders of all runs that the arguments name, each once, and the links that stand among them."""
+    from genbench.replay import links
+
     folders: dict[Path, None] = {}
     for text in runs:
-        for folder in store.find_all(text):
-            folders[folder] = None
+        linked = links(store, text)
+        try:
+            runs_of_it = store.find_all(text)
+        except GenbenchError:
+            if not linked:
+                raise
+            runs_of_it = []
+        folders |= dict.fromkeys([*runs_of_it, *linked])
     if not folders:
         raise NothingSelected("no run is selected")
     return list(folders)
@@ -200,9 +212,9 @@ def _lines(verdicts: list[Verdict]) -> Iterator[str]:
     for verdict in verdicts:
         yield printable(f"{verdict.run}: {'verified' if verdict.good else 'NOT verified'} ({verdict.checked})")
         for problem in verdict.problems:
-            yield printable(f"  {problem}")
+            yield f"  {printable(problem)}"
         for entry in verdict.differences[:SHOWN]:
-            yield printable(f"  {entry.field}: recorded {entry.recorded}, found {entry.found}")
+            yield "  " + printable(f"{entry.field}: recorded {entry.recorded}, found {entry.found}")
         if len(verdict.differences) > SHOWN:
             yield f"  and {len(verdict.differences) - SHOWN} more; --json has all"
     good = sum(verdict.good for verdict in verdicts)

@@ -11,22 +11,31 @@ import torch
 
 from genbench.engine import rng
 from genbench.engine.tampering import Watch
-from genbench.errors import GenbenchError, InvalidOutput
+from genbench.errors import GenbenchError, InvalidOutput, SpecError
 from genbench.job import Job
 from genbench.model import Model
 from genbench.specs import DataSpec
 
 
-def resolve(target: str) -> Any:
+def resolve(target: str, role: str = "") -> Any:
     """What an import string ``"package.module:Name"`` names.
 
+    Args:
+        role: what it is for, to be told with an error: ``factory``.
+
     Raises:
-        GenbenchError: if the module has no such name. Errors of the import itself are the plugin's own.
+        SpecError: if there is no such module, or it has no such name. Errors of the import itself are the plugin's own.
     """
     module_name, _, name = target.partition(":")
-    module = importlib.import_module(module_name)
+    told = f"{role} {target!r}".lstrip()
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # of a module that the plugin's own imports
+        raise SpecError(f"{told} cannot be found: no module named {error.name!r}") from None
     if not hasattr(module, name):
-        raise GenbenchError(f"{target!r}: the module {module_name} has no {name!r}")
+        raise SpecError(f"{told} cannot be found: the module {module_name} has no {name!r}")
     return getattr(module, name)
 
 
@@ -72,8 +81,8 @@ def build(job: Job, watch: Watch | None = None) -> Model:
     # At the end: a random.py beside a checked file must not stand in for the standard library's.
     sys.path += [folder for folder in job.sys_path if folder not in sys.path]
     with watch.over("importing the model"):
-        config = resolve(job.config_type)(**job.model.config)
-        factory = resolve(job.factory)
+        config = resolve(job.config_type, "config")(**job.model.config)
+        factory = resolve(job.factory, "factory")
     rng.seed_globals(job.seed, "init")
     with watch.over("building the model"):
         return cast(Model, factory(config, job.data, torch.device(job.budget.device)))
@@ -115,6 +124,8 @@ def check_samples(samples: object, n: int, data: DataSpec) -> torch.Tensor:
     """
     if not isinstance(samples, torch.Tensor):
         raise InvalidOutput(f"sample: must return a tensor, not {type(samples).__name__}")
+    if samples.is_meta:
+        raise InvalidOutput("sample: must return a tensor with values, not one on the device meta")
     if samples.dtype is not torch.uint8:
         raise InvalidOutput(f"sample: must return uint8 in 0 .. {data.levels - 1}, not {samples.dtype}")
     if tuple(samples.shape) != (n, *data.shape):

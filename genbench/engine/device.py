@@ -41,12 +41,6 @@ def peak_memory() -> int | None:
     return int(torch.cuda.max_memory_reserved()) if torch.cuda.is_initialized() else None
 
 
-def reset_peak() -> None:
-    """Measure the peak anew from now on, so that each stage in a process has its own."""
-    if torch.cuda.is_initialized():
-        torch.cuda.reset_peak_memory_stats()
-
-
 def out_of_memory(error: torch.OutOfMemoryError) -> str:
     """The reason of a run that ended as ``oom_device``: the limit, the peak, and what torch said first."""
     message = str(error).strip().splitlines()

@@ -18,7 +18,7 @@ from genbench.engine.batches import Batches
 from genbench.engine.checkpoint import load_state, whole_file
 from genbench.engine.contract import build, check_samples, prepare_torch
 from genbench.engine.data import stratified_choice
-from genbench.engine.environment import peak_memory
+from genbench.engine.environment import changes, describe, peak_memory
 from genbench.engine.flops import FlopCounter
 from genbench.engine.likelihood import log_probs
 from genbench.engine.resume import remove_checkpoints
@@ -39,8 +39,8 @@ def evaluate(job: Job) -> dict[str, Any]:
     ``repeat-<r>.npz`` and ``nats.npz`` for the last state, in the working folder.
 
     Returns:
-        Timings, what ``prepare_for_eval`` spent on the last state, what global state the model changed (``warnings``),
-        and the hashes of the files (``files``).
+        Timings, what ``prepare_for_eval`` spent on the last state, where it ran, what global state the model changed
+        and whether it was trained elsewhere (``warnings``), and the hashes of the files (``files``).
 
     Raises:
         InvalidOutput, OverBudget: as the model earns it. Anything else is the plugin's own error.
@@ -55,6 +55,9 @@ def evaluate(job: Job) -> dict[str, Any]:
 
 def _evaluate(job: Job, watch: Watch) -> dict[str, Any]:
     trained = json.loads(outcome_file(job.folder, "train").read_text())["result"]
+    environment = describe(job.budget)
+    if told := changes(trained["environment"], environment):
+        watch.note(f"training was done elsewhere than the evaluation: {told}")
     milestones = [f"-{index}" for index in range(len(trained["milestones"]))]
     files: dict[str, str] = {}
     for suffix in milestones:
@@ -80,6 +83,7 @@ def _evaluate(job: Job, watch: Watch) -> dict[str, Any]:
         "samples_per_second": job.samples.n / sample_seconds,
         "memory": peak_memory(),
         "device_memory": device.peak_memory(),
+        "environment": environment,
         "warnings": watch.warnings,
         "files": files,
     }

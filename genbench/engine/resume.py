@@ -25,17 +25,18 @@ from genbench.disk import Disk, hash_inside, read_file
 from genbench.engine.budget import Clock, Spending
 from genbench.engine.checkpoint import load_state, save_state
 from genbench.engine.curve import Curve
-from genbench.engine.environment import describe
+from genbench.engine.environment import changes, describe
 from genbench.engine.flops import FlopMeter
 from genbench.engine.tampering import Watch
 from genbench.job import Job
 from genbench.model import Model
+from genbench.versions import versions
 
 FORMAT = 1
 COST_SHARE = 0.01
 """The most of the training's time that writing checkpoints takes."""
 MAX_MANIFEST_BYTES = 64 << 20
-SAME = ("genbench", "python", "torch", "numpy")
+SAME = tuple(versions())
 """Parts of the environment without which a checkpoint is not gone on from; where another differs, a warning is due."""
 
 
@@ -243,10 +244,7 @@ class Checkpoints:
         return Checkpoint(stem, manifest["position"]["step"], manifest["position"], manifest["environment"])
 
     def _tell_of_another_machine(self, checkpoint: Checkpoint, watch: Watch) -> None:
-        before, now = checkpoint.environment, self._environment
-        changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-        if changed:
-            told = ", ".join(f"{name} {before.get(name)!r} instead of {now.get(name)!r}" for name in changed)
+        if told := changes(checkpoint.environment, self._environment):
             watch.note(f"training began, up to step {checkpoint.step}, elsewhere: {told}", kind="another machine")
 
     def _discard(self, stem: Path, reason: str) -> None:

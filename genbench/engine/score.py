@@ -13,6 +13,7 @@ from genbench.engine.bench import bench_of, look_at_files
 from genbench.engine.checkpoint import whole_file
 from genbench.engine.contract import SCORE_COLUMN, prepare_torch
 from genbench.engine.curve import write_csv
+from genbench.engine.environment import changes, describe
 from genbench.engine.grid import GRID_CHANNELS, write_grid
 from genbench.engine.measure import keep_seen
 from genbench.engine.scoring import Bench
@@ -27,11 +28,14 @@ def score(job: Job) -> dict[str, Any]:
     """Score a run's milestones and last state, draw its sample grid, and complete its curve.
 
     Returns:
-        The scores of the last state and those of each milestone, as plain values; none if no metric applies. The hashes
-        of the files that it left (``files``).
+        The scores of the last state and those of each milestone, as plain values; none if no metric applies. Whether
+        the samples were drawn elsewhere (``warnings``), and the hashes of the files that it left (``files``).
     """
     prepare_torch(job.budget.threads, job.budget.device)
-    trained = json.loads(outcome_file(job.folder, "train").read_text())["result"]
+    trained, evaluated = (
+        json.loads(outcome_file(job.folder, stage).read_text())["result"] for stage in ("train", "evaluate")
+    )
+    moved = changes(evaluated["environment"], describe(job.budget))
     bench = bench_of(job)
     along_the_way = [metric for metric in job.metrics if metric.group != "copying"]
     milestones = []
@@ -52,6 +56,7 @@ def score(job: Job) -> dict[str, Any]:
     return {
         "scores": {name: asdict(entry) for name, entry in scores.items()},
         "milestones": milestones,
+        "warnings": [f"the evaluation was done elsewhere than the scoring: {moved}"] if moved else [],
         "files": {name: sha256_of(job.folder / name) for name in left},
     }
 

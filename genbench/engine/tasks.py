@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -86,14 +87,34 @@ def score_file(job: str, samples: str) -> dict[str, Any]:
     return {"scores": {name: asdict(entry) for name, entry in scores.items()}, "given": len(given)}
 
 
-def check(job: str) -> list[dict[str, Any]]:
-    """Run the conformance kit on the model of a job; one dict a check."""
-    from genbench.engine.checks import run_checks
+def check(job: str, told: str) -> dict[str, Any]:
+    """Run the conformance kit on the model of a job.
+
+    Args:
+        told: path of a file that is added to as the checks go, in JSON lines, so that what they found is known too
+            where the model ends the process: ``{"checks": n}``, how many there are, then ``{"begun": {...}}`` before
+            each, with what a :class:`~genbench.engine.checks.Rule` says of it, and ``{"result": {...}}`` after it.
+
+    Returns:
+        ``{"checks": n}``.
+    """
+    from genbench.engine.checks import RULES, run_checks
     from genbench.engine.checks.subject import Subject
 
+    def tell(**words: Any) -> None:
+        with open(told, "a", encoding="utf-8") as file:
+            file.write(json.dumps(words) + "\n")
+
+    about = {
+        rule.name: {"name": rule.name, "group": rule.group, "promise": rule.promise, "read": rule.read}
+        for rule in RULES
+    }
+    tell(checks=len(RULES))
     read = read_job(Path(job))
     prepare_torch(read.budget.threads, read.budget.device)
-    return [asdict(result) for result in run_checks(Subject(read))]
+    for result in run_checks(Subject(read, lambda name: tell(begun=about[name]))):
+        tell(result=asdict(result))
+    return {"checks": len(RULES)}
 
 
 def calibrate(job: str, draws: int, alarms: int) -> dict[str, Any]:

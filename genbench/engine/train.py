@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,7 @@ from genbench.engine.progress import Progress
 from genbench.engine.resume import Checkpoints, Training
 from genbench.engine.tampering import Watch
 from genbench.errors import Diverged, OverBudget
-from genbench.job import TRAINING_CURVE, Job
+from genbench.job import RESUMED_AT, TRAINING_CURVE, Job
 from genbench.model import Model
 from genbench.record import EndedBy
 
@@ -57,6 +60,8 @@ def _train(job: Job, watch: Watch) -> dict[str, Any]:
     training = Training(spending, FlopMeter(job.seed), Curve(), Clock(), watch, parameters)
     checkpoints = Checkpoints(job)
     model, resumed_at = checkpoints.resume(model, training, lambda: build(job, watch))
+    if resumed_at is not None:  # told at once: an attempt that is cut short has gone on from there too
+        (job.folder / RESUMED_AT).write_text(str(resumed_at))
 
     ended_by = _spend_the_budget(job, model, batches, training, checkpoints)
     # Again, since a model may grow networks at its first step.
@@ -84,33 +89,58 @@ def _spend_the_budget(
     job: Job, model: Model, batches: Batches, training: Training, checkpoints: Checkpoints
 ) -> EndedBy:
     """Train on, up to the limit that ends it, which is returned."""
-    spending, meter, curve = training.spending, training.meter, training.curve
-    clock, watch = training.clock, training.watch
+    spending, clock = training.spending, training.clock
     progress = Progress(job.folder, "train")
     clock.start()
     while (ended_by := spending.ended_by(clock.seconds)) is None:
-        step = spending.steps
-        batch = batches.at(step)
-        rng.seed_globals(job.seed, "train", step)
-        with watch.over("train_step", step), meter.step(step):
-            logs = model.train_step(batch, spending.progress)
-        spending.charge(meter.charge)
-
-        seconds = clock.seconds
-        curve.add(step, check_logs(logs))
-        curve.close_row(spending.progress, step + 1, spending.images, spending.flops, seconds)
-        progress.report(spending.progress)
-        # The last milestone is the end of the budget: the final state, written when all is done.
-        for fraction in job.milestones[len(training.milestones) : -1]:
-            if spending.budget_share >= fraction:
+        with _divergence_first(training.curve):
+            _take_step(job, model, batches, training)
+            progress.report(spending.progress)
+            # The last milestone is the end of the budget: the final state, written when all is done.
+            for fraction in job.milestones[len(training.milestones) : -1]:
+                if spending.budget_share >= fraction:
+                    with clock.paused():
+                        _pass_milestone(fraction, job, model, training, checkpoints)
+            if checkpoints.due(clock.seconds):
                 with clock.paused():
-                    _pass_milestone(fraction, job, model, training, checkpoints)
-        if checkpoints.due(seconds):
-            with clock.paused():
-                checkpoints.save(model, training)
+                    checkpoints.save(model, training)
     clock.stop()
-    curve.read()
+    training.curve.read()
     return ended_by
+
+
+def _take_step(job: Job, model: Model, batches: Batches, training: Training) -> None:
+    """Hand the model its next batch, charge what it spent and take its logs."""
+    spending, meter, curve = training.spending, training.meter, training.curve
+    step = spending.steps
+    batch = batches.at(step)
+    rng.seed_globals(job.seed, "train", step)
+    with training.watch.over("train_step", step), meter.step(step):
+        logs = model.train_step(batch, spending.progress)
+    spending.charge(meter.charge)
+    curve.add(step, check_logs(logs))
+    curve.close_row(spending.progress, step + 1, spending.images, spending.flops, training.clock.seconds)
+
+
+@contextmanager
+def _divergence_first(curve: Curve) -> Iterator[None]:
+    """Let the divergence of an earlier step, whose logs may not be read yet, win over the error that it led to.
+
+    When logs are read hangs on when a checkpoint was due, and the status of a run must not.
+
+    Raises:
+        Diverged: if a figure of a step taken is not finite, from the error.
+    """
+    try:
+        yield
+    except BaseException as error:
+        try:
+            curve.read()
+        except Diverged as diverged:
+            raise diverged from error
+        except RuntimeError:  # a device that failed tells nothing more
+            traceback.print_exc()
+        raise
 
 
 def _spent(training: Training, parameters: int, ended_by: EndedBy) -> dict[str, Any]:

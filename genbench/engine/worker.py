@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import os
 import sys
@@ -12,10 +11,12 @@ from typing import Any
 
 import torch
 
-from genbench.engine import device
+from genbench.engine import blame, device
 from genbench.errors import Diverged, GenbenchError, InvalidOutput, OverBudget
+from genbench.executors.mark import DISK_REFUSALS, UNWRITTEN, UNWRITTEN_DISK
 from genbench.job import outcome_file, read_job, write_json
 from genbench.record import clean
+from genbench.versions import versions
 
 STAGES = {
     "audit": "genbench.engine.audit:audit",
@@ -38,11 +39,11 @@ STATUS_OF: tuple[tuple[type[BaseException], str], ...] = (
 
 def run_stage(stage: str, job_path: Path, part: int | None = None) -> int:
     """Run one stage of a job, or one part of it, and leave its outcome; returns the exit code: 0 for ``ok``,
-    ``EX_IOERR`` where the outcome could not be written, else 1.
+    ``UNWRITTEN`` or ``UNWRITTEN_DISK`` where the outcome could not be written, else 1.
 
     Whatever a plugin raises, ``SystemExit`` included, becomes an outcome with the traceback in the log, which is
     where stderr goes. The outcome of a stage that went well is its completion mark: ``files`` in what the stage
-    returned, the hash of each file that it left by name, stands there beside its ``result``.
+    returned, the hash of each file that it left by name, stands there beside its ``result`` and the versions used.
     """
     target = outcome_file(job_path.parent, stage, part)
     try:
@@ -52,26 +53,42 @@ def run_stage(stage: str, job_path: Path, part: int | None = None) -> int:
         arguments = (job,) if part is None else (job, part)
         result: dict[str, Any] = getattr(importlib.import_module(module), name)(*arguments)
         files = result.pop("files", {})
-        write_json(target, {"status": "ok", "reason": None, "result": result, "files": files})
+        mark = {"status": "ok", "reason": None, "result": result, "files": files, "versions": versions()}
+        write_json(target, mark)
     except BaseException as error:
         traceback.print_exc()
-        return _leave_failure(target, status_of(error, stage), reason_of(error))
+        outcome: dict[str, Any] = {"status": status_of(error, stage), "reason": reason_of(error)}
+        if isinstance(error, OSError) and _refused(error, target.parent):
+            outcome["errno"] = error.errno
+        return _leave_failure(target, outcome)
     return 0
 
 
-def _leave_failure(target: Path, status: str, reason: str) -> int:
+def _leave_failure(target: Path, outcome: dict[str, Any]) -> int:
     """Write a stage's outcome, if that can be: a full disk, which may be why it failed, has room for no word of it."""
     try:
-        write_json(target, {"status": status, "reason": reason})
-    except OSError:
+        write_json(target, outcome)
+    except OSError as error:
         traceback.print_exc()
-        return os.EX_IOERR
+        return UNWRITTEN_DISK if error.errno in DISK_REFUSALS else UNWRITTEN
     return 1
+
+
+def _refused(error: OSError, work: Path) -> bool:
+    """Whether the disk that holds a job's folder refused, and not another one that a plugin writes to."""
+    if error.errno not in DISK_REFUSALS:
+        return False
+    if not isinstance(error.filename, str | bytes | os.PathLike):  # of a write to an open file, which may be ours
+        return True
+    try:
+        return os.stat(os.path.dirname(os.path.abspath(error.filename))).st_dev == os.stat(work).st_dev
+    except OSError:
+        return False
 
 
 def status_of(error: BaseException, stage: str) -> str:
     """The status that an error gives a run. Scoring runs no model, so what goes wrong there is the harness's."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+    if isinstance(error, OSError) and error.errno in DISK_REFUSALS:
         return "harness_error"
     if isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error):
         return "oom_host"
@@ -85,10 +102,8 @@ def reason_of(error: BaseException) -> str:
         return clean(str(error))
     if isinstance(error, torch.OutOfMemoryError):
         return clean(device.out_of_memory(error))
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    message = str(error).strip().splitlines()
-    return clean(f"{type(error).__name__}{': ' + message[0] if message else ''}") + where
+    place = blame.place_of(error) or blame.raised_at(error)
+    return clean(blame.message_of(error)) + (f" ({clean(place)})" if place else "")
 
 
 def run_task(target: str, arguments: dict[str, Any], outcome: Path) -> int:
@@ -111,9 +126,10 @@ def run_task(target: str, arguments: dict[str, Any], outcome: Path) -> int:
 
 
 def main(request: dict[str, Any]) -> int:
-    """Carry out a request of the executor: a stage of a job, or a one-off task."""
+    """Carry out a request of the executor: a stage of a job, or a one-off task; ``seconds`` is its hard deadline."""
     # At the end: a file beside a checked one must not shadow a module.
     sys.path += [folder for folder in request.get("sys_path", ()) if folder not in sys.path]
-    if "stage" in request:
-        return run_stage(request["stage"], Path(request["job"]), request.get("part"))
-    return run_task(request["task"], request["arguments"], Path(request["outcome"]))
+    with blame.standing_told(request.get("seconds")):
+        if "stage" in request:
+            return run_stage(request["stage"], Path(request["job"]), request.get("part"))
+        return run_task(request["task"], request["arguments"], Path(request["outcome"]))

@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from genbench.benchmark import Benchmark
+from genbench.errors import StoreError
 from genbench.executors.launcher import Launcher
 from genbench.executors.local import LocalExecutor
 from genbench.executors.prepare import default_jobs, make_context
 from genbench.job import Stage
 from genbench.matrix import PlannedRun
 from genbench.plugins import Registry
-from genbench.record import Record
+from genbench.record import Record, Status
 from genbench.store import RunKey, Store
 
 
@@ -29,8 +30,12 @@ class _Listener:
     def progressed(self, run: PlannedRun, stage: Stage, progress: float) -> None:
         """Nothing to tell yet."""
 
+    def retried(self, run: PlannedRun, status: Status, reason: str | None, tries: int, most: int) -> None:
+        """What counts is how it ends."""
+
     def finished(self, run: PlannedRun, record: Record | None) -> None:
-        assert record is not None  # nobody else knows the folder
+        if record is None:  # no other harness knows the folder
+            raise StoreError(f"{run.key}: the temporary folder of its repetition was removed while it ran")
         self._tell(run.key, record)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from genbench import __version__
-from genbench.claims import Claim, now
+from genbench.claims import Claim, now, read_resumed_at
 from genbench.executors.stages import Outcome
 from genbench.job import LOG, Job
 from genbench.record import Attempt, Milestone, Record, Score, Status, clean
@@ -76,7 +76,11 @@ def assemble(job: Job, outcome: Outcome, claim: Claim, before: list[Attempt]) ->
 
 def attempt_of(status: Status, reason: str | None, outcome: Outcome, claim: Claim) -> Attempt:
     """The attempt that is under way, ended now."""
-    resumed_at = outcome.results.get("train", {}).get("resumed_at")
+    trained = outcome.results.get("train")
+    if trained is not None and not any(end.name == "train" for end in outcome.ends):
+        resumed_at = trained["spent"]["steps"]  # an earlier attempt had trained it to the end
+    else:
+        resumed_at = read_resumed_at(claim.folder)
     return Attempt(status, reason, claim.started, now(), claim.token, resumed_at)
 
 

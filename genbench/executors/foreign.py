@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genbench.claims import of_attempt
+from genbench.commits import UNTRUSTED
+from genbench.disk import Disk, is_there, read_file
 from genbench.job import MEASURED, SEEN, ForeignMetrics, Job
-from genbench.record import Score, clean
+from genbench.record import RecordError, Score, clean, strict_json
 from genbench.specs import MetricSpec
 
 if TYPE_CHECKING:
@@ -21,8 +23,6 @@ GIVEN = ("samples.npz", "nats.npz", SEEN)
 MAX_BYTES = 1 << 20
 """Of what one third party's metrics may answer."""
 MAX_SCORE_BYTES = 1 << 16
-MAX_LOG_BYTES = 1 << 16
-"""Of their output, the end of which goes into the run's log."""
 
 
 @dataclass(frozen=True)
@@ -34,16 +34,31 @@ class Answer:
 
 
 def job_for(job: Job, part: int) -> Job:
-    """The job of one third party's metrics: in a folder of its own, with copies of what was sampled and seen."""
-    folder = job.folder / f"measure-{part}"
-    shutil.rmtree(folder, ignore_errors=True)  # of an interrupted attempt
-    folder.mkdir()
-    for name in GIVEN:
-        if (job.folder / name).exists():
-            shutil.copyfile(job.folder / name, folder / name)
+    """The job of one third party's metrics: in a folder of its own, with copies of what was sampled and seen.
+
+    What is no regular file there is not given: the model's code may have put it in their place.
+
+    Raises:
+        StoreError: if the disk refuses; FencedOff if the run's folder is gone.
+    """
+    folder, disk = job.folder / f"measure-{part}", Disk()
     measuring = replace(job, work=str(folder), sys_path=job.foreign_metrics[part].sys_path)
-    measuring.write()
+    with of_attempt(job.folder):
+        disk.remove_tree(folder)  # of an interrupted attempt
+        disk.calls.make_folder(folder)
+        for name in GIVEN:
+            if is_there(job.folder / name):
+                _give(disk, job.folder / name, folder / name)
+        measuring.write()
     return measuring
+
+
+def _give(disk: Disk, source: Path, target: Path) -> None:
+    try:
+        disk.adopt(source, target, copy=True)
+    except OSError as error:
+        if error.errno not in UNTRUSTED:
+            raise
 
 
 def answer_of(measuring: Job, part: int, ended: StageEnd) -> Answer:
@@ -60,30 +75,19 @@ def answer_of(measuring: Job, part: int, ended: StageEnd) -> Answer:
         if reason is None:
             try:
                 scores |= _scores_of(spec, foreign, found["scores"], measuring)
-            except ValueError as error:
+            except (ValueError, RecursionError, RecordError) as error:
                 reason = f"what it gave is no score: {error}"
         if reason is not None:
             withheld[spec.name] = clean(f"{foreign.plugin}: {reason}")
     return Answer(scores, withheld)
 
 
-def append_log(measuring: Job, log: Path) -> None:
-    """The end of what the metrics wrote, behind the run's own log."""
-    written = measuring.folder / log.name
-    if written.exists():
-        with written.open("rb") as stream, log.open("ab") as target:
-            stream.seek(max(0, written.stat().st_size - MAX_LOG_BYTES))
-            target.write(stream.read(MAX_LOG_BYTES))
-
-
 def _read(path: Path) -> dict[str, Any]:
     """What was measured so far: ``scores``, ``failed``, ``done`` and ``running``."""
     nothing: dict[str, Any] = {"scores": {}, "failed": {}, "done": [], "running": None}
-    if not path.is_file() or path.stat().st_size > MAX_BYTES:
-        return nothing
     try:
-        found = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
+        found = json.loads(read_file(path, MAX_BYTES))
+    except (OSError, ValueError, RecursionError):
         return nothing
     good = isinstance(found, dict) and {key: type(value) for key, value in found.items() if key != "running"} == {
         "scores": dict,
@@ -122,6 +126,7 @@ def _scores_of(spec: MetricSpec, foreign: ForeignMetrics, given: dict[str, Any],
         text = json.dumps(given[name], allow_nan=False)
         if len(text) > MAX_SCORE_BYTES:
             raise ValueError(f"{len(text)} bytes, where a score has {MAX_SCORE_BYTES} at most")
+        strict_json(f"[[{text}]]")  # as deep as it will stand in the record
         score = TypeAdapter(Score).validate_json(text)
         if score.n < 1:
             raise ValueError(f"n is {score.n}")

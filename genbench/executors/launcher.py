@@ -22,7 +22,8 @@ from genbench.executors.log import CappedLog
 from genbench.executors.mark import signal_name
 
 MOST_STARTS = 4
-"""Of a fork server: one that keeps ending has a reason that starting it again does not mend."""
+"""Of a fork server within ``STARTS_SECONDS``: what keeps ending has a reason that starting it again does not mend."""
+STARTS_SECONDS = 600.0
 LAST_WORDS_SECONDS = 5.0
 
 
@@ -36,8 +37,8 @@ class Launcher:
     """A fork server, started with the environment that determinism and thread limits need.
 
     Thread counts are read by OpenMP and MKL when torch starts, so all processes of a launcher share one. A server that
-    has ended is started again when it is next needed, at most three times, so that one accident does not end a night's
-    runs. Safe to use from several threads.
+    has ended is started again when it is next needed, at most three times within ten minutes, so that accidents do not
+    end a night's runs. Safe to use from several threads.
 
     Args:
         threads: CPU threads a process.
@@ -49,7 +50,7 @@ class Launcher:
         self._scoring = scoring
         self._lock = threading.Lock()
         self._closed = False
-        self._starts = 0
+        self._starts: list[float] = []  # on the monotonic clock, those of the last minutes
         self._start_server()
 
     def connect(self) -> socket.socket:
@@ -58,21 +59,34 @@ class Launcher:
         The server ends, and all that it started, when every copy of the socket has been closed.
 
         Raises:
-            HarnessError: if the fork server has ended and can't be started again.
+            HarnessError: if the fork server has ended and can't be started again, or the system refuses a socket.
         """
         with self._lock:
             while True:
                 if self._closed:
                     raise HarnessError("the fork server was told to end")
                 if self._server.poll() is None:
-                    ours, theirs = socket.socketpair()
-                    with theirs:
-                        try:
-                            socket.send_fds(self._control, [b"c"], [theirs.fileno()])
-                            return ours
-                        except OSError:
-                            ours.close()
+                    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it is ending just now
+                        return self._connected()
                 self._start_again()
+
+    def _connected(self) -> socket.socket:
+        """
+        Raises:
+            BrokenPipeError, ConnectionResetError: if the fork server has closed its socket.
+            HarnessError: if the system refuses: too many open files, or no memory. Another server would not mend that.
+        """
+        with contextlib.ExitStack() as closing:
+            try:
+                ours, theirs = map(closing.enter_context, socket.socketpair())
+                socket.send_fds(self._control, [b"c"], [theirs.fileno()])
+            except (BrokenPipeError, ConnectionResetError):
+                raise
+            except OSError as error:
+                raise HarnessError(f"no connection to the fork server could be made: {error.strerror}") from error
+            theirs.close()
+            closing.pop_all()
+            return ours
 
     @property
     def server_pid(self) -> int:
@@ -80,12 +94,16 @@ class Launcher:
         return self._server.pid
 
     def check_alive(self) -> None:
-        """Raises:
-        HarnessError: if the fork server has ended and can't be started again.
+        """Make sure that processes can be had: from the fork server that runs, or from one to be started in its place.
+
+        Raises:
+            HarnessError: if it was told to end, or has ended and can't be started again.
         """
         with self._lock:
-            if self._closed or (self._server.poll() is not None and self._starts >= MOST_STARTS):
-                raise HarnessError(f"the fork server has ended: {self._last_words()}")
+            if self._closed:
+                raise HarnessError("the fork server was told to end")
+            if self._server.poll() is not None and self._recent_starts() >= MOST_STARTS:
+                raise self._given_up()
 
     def call(
         self,
@@ -125,12 +143,6 @@ class Launcher:
                 raise HarnessError(f"{found['reason']}\n{written}")
             return found["result"]
 
-    def kill(self) -> None:
-        """End every process at once, without waiting for any; nothing can be started any more."""
-        self._closed = True
-        with contextlib.suppress(ProcessLookupError):
-            self._server.terminate()
-
     def close(self) -> None:
         """End the server and every process that it started."""
         self._closed = True
@@ -145,7 +157,7 @@ class Launcher:
         self.close()
 
     def _start_server(self) -> None:
-        self._starts += 1
+        self._starts.append(time.monotonic())
         self._control, theirs = socket.socketpair()
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the launcher
         with theirs:
@@ -173,10 +185,19 @@ class Launcher:
             HarnessError: if it has ended too often.
         """
         self._end_server()
-        if self._starts >= MOST_STARTS:
-            raise HarnessError(f"the fork server has ended: {self._last_words()}")
+        if self._recent_starts() >= MOST_STARTS:
+            raise self._given_up()
         self._errors.close()
         self._start_server()
+
+    def _recent_starts(self) -> int:
+        now = time.monotonic()
+        self._starts = [start for start in self._starts if now - start < STARTS_SECONDS]
+        return len(self._starts)
+
+    def _given_up(self) -> HarnessError:
+        often = f"{len(self._starts)} times within {STARTS_SECONDS / 60:g} minutes"
+        return HarnessError(f"the fork server has ended {often}, the last time {self._last_words()}")
 
     def _end_server(self) -> None:
         ready = False
@@ -244,14 +265,18 @@ class Launcher:
         """Why a run server has gone: with the fork server, or alone."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._server.wait(LAST_WORDS_SECONDS)
-            return HarnessError(f"the fork server has ended: {self._last_words()}")
+            return HarnessError(f"the fork server has ended {self._last_words()}")
         return HarnessError(f"the process that {request['task']} was started by has ended")
 
     def _last_words(self) -> str:
+        """How it ended, and what it said."""
         if self._errors.closed:
-            return "it was closed"
+            return "because it was told to"
+        code = self._server.returncode
+        how = f"by {signal_name(-code)}" if code < 0 else f"with {code}"
         self._errors.seek(0)
-        return self._errors.read().decode(errors="replace").strip() or "without a word"
+        said = self._errors.read().decode(errors="replace").strip()
+        return f"{how}: {said}" if said else how
 
 
 def pump(output: IO[bytes], log: CappedLog) -> bool:

@@ -12,7 +12,7 @@ from genbench.executors.launcher import Launcher
 from genbench.executors.run import carry_out
 from genbench.job import Stage
 from genbench.matrix import PlannedRun
-from genbench.record import Record
+from genbench.record import Record, Status
 
 
 class Observer(Protocol):
@@ -22,8 +22,17 @@ class Observer(Protocol):
 
     def progressed(self, run: PlannedRun, stage: Stage, progress: float) -> None: ...
 
+    def retried(self, run: PlannedRun, status: Status, reason: str | None, tries: int, most: int) -> None:
+        """An attempt has ended for reasons that are not the model's, and another one follows.
+
+        Args:
+            tries: attempts that this call has made at the run, from 1.
+            most: how many it makes at most.
+        """
+        ...
+
     def finished(self, run: PlannedRun, record: Record | None) -> None:
-        """``record`` is None where another harness holds the run."""
+        """``record`` is None where another harness holds the run or has taken it over."""
         ...
 
 
@@ -85,5 +94,6 @@ class LocalExecutor:
             self._launcher,
             lambda: self._stop,
             lambda stage, progress: tell(lambda: observer.progressed(run, stage, progress)),
+            lambda status, reason, tries, most: tell(lambda: observer.retried(run, status, reason, tries, most)),
         )
         tell(lambda: observer.finished(run, record))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import stat
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
     from genbench.record import Status
@@ -19,16 +20,31 @@ STATUSES = ("ok", "diverged", "failed", "invalid_output", "over_budget", "oom_de
 """That a stage may say of itself."""
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM)
 """Signals that no model sends itself: a system short of memory, or a person."""
+DISK_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Of a disk that is full, over its quota or read-only."""
+UNWRITTEN = 112
+"""Exit code of a stage whose outcome could not be written. No convention gives it a meaning."""
+UNWRITTEN_DISK = 113
+"""The same, where the disk refused."""
+PLUGINS_MARKS = (errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.ENOTDIR)
+"""Why a mark can't be opened that is no file: a link, a socket, a folder; or whose folder is none."""
 
 
 class BrokenMark(ValueError):
     """A completion mark that is not one."""
 
 
-def judge(
-    stage: str, path: str, log: str, exit_code: int, oom_killed: bool
-) -> tuple[Status, str | None, dict[str, Any] | None]:
-    """Status, reason and result of a stage that ended by itself, or by somebody outside.
+class Judgement(NamedTuple):
+    """What the end of a stage means; the fields are those of :class:`~genbench.executors.protocol.StageEnd`."""
+
+    status: Status
+    reason: str | None
+    result: dict[str, Any] | None = None
+    disk: bool = False
+
+
+def judge(stage: str, path: str, log: str, exit_code: int, oom_killed: bool) -> Judgement:
+    """What it means that a stage ended by itself, or by somebody outside.
 
     Without a completion mark an exit code of 0 is a failure too.
 
@@ -42,23 +58,26 @@ def judge(
     try:
         found = read_mark(path)
     except BrokenMark as error:
-        return "failed", f"{stage} left a completion mark that is none: {error}", None
+        return Judgement("failed", f"{stage} left a completion mark that is none: {error}")
+    except OSError as error:
+        return Judgement("harness_error", f"{stage}: its completion mark could not be read: {error.strerror}")
     if found is not None and found["status"] != "ok":
-        return found["status"], f"{stage}: {found['reason']}", None
+        return Judgement(found["status"], f"{stage}: {found['reason']}", disk=found["disk"])
     if found is not None and exit_code == 0:
-        return "ok", None, found["result"]
+        return Judgement("ok", None, found["result"])
     if exit_code < 0:
         name = signal_name(-exit_code)
         if -exit_code not in FROM_OUTSIDE:
-            return "crashed", f"{stage} was ended by {name}; see {log}", None
+            return Judgement("crashed", f"{stage} was ended by {name}; see {log}")
         if oom_killed and -exit_code == signal.SIGKILL:
-            return "oom_host", f"{stage} was ended by the system, which was short of memory", None
-        return "lost", f"{stage} was ended by {name} from outside; see {log}", None
+            return Judgement("oom_host", f"{stage} was ended by the system, which was short of memory")
+        return Judgement("lost", f"{stage} was ended by {name} from outside; see {log}")
     if not os.path.isdir(os.path.dirname(path)):
-        return "failed", f"{stage}: the run's folder was removed while it ran; see {log}", None
-    if exit_code == os.EX_IOERR:
-        return "harness_error", f"{stage}: what came of it could not be written; see {log}", None
-    return "failed", f"{stage} exited with {exit_code} before it was done; see {log}", None
+        return Judgement("failed", f"{stage}: the run's folder was removed while it ran; see {log}")
+    if exit_code in (UNWRITTEN, UNWRITTEN_DISK):
+        reason = f"{stage}: what came of it could not be written; see {log}"
+        return Judgement("harness_error", reason, disk=exit_code == UNWRITTEN_DISK)
+    return Judgement("failed", f"{stage} exited with {exit_code} before it was done; see {log}")
 
 
 def signal_name(number: int) -> str:
@@ -68,15 +87,20 @@ def signal_name(number: int) -> str:
 def read_mark(path: str) -> dict[str, Any] | None:
     """A completion mark with ``status``, ``reason`` and ``result`` of the right form, or None where there is none.
 
+    ``disk`` says whether the stage failed because the disk refused.
+
     Raises:
         BrokenMark: if it is anything else. Code of plugins can write to its folder.
+        OSError: if the system can't open or read it.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise BrokenMark(error.strerror) from error
+        if error.errno in PLUGINS_MARKS:
+            raise BrokenMark(error.strerror) from error
+        raise
     with os.fdopen(descriptor, "rb") as stream:
         about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode):
@@ -101,7 +125,8 @@ def _checked(found: Any) -> dict[str, Any]:
     if isinstance(reason, str):
         reason = reason.encode("utf-8", "replace").decode()  # lone surrogates
         reason = reason if len(reason) <= MAX_REASON + 100 else reason[:MAX_REASON] + " ..."
-    return {"status": found["status"], "reason": reason, "result": result}
+    disk = found["status"] == "harness_error" and found.get("errno") in DISK_REFUSALS
+    return {"status": found["status"], "reason": reason, "result": result, "disk": disk}
 
 
 def _no_number(name: str) -> NoReturn:

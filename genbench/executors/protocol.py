@@ -2,7 +2,8 @@
 
 The first line on stdin is the :class:`Supervision`. After it the pipe is the lifeline: the line ``cancel`` asks for an
 orderly end, and its closing means that the harness is gone and everything must end. On stdout the supervisor writes
-``{"stage": name, "progress": share}`` a few times a second and ``{"ended": StageEnd}`` once a stage; its exit code is 0
+``{"stage": name, "progress": share}`` when a stage begins, a few times a second while its progress changes, and where
+the supervisor has itself been held up, as a sign of life; and ``{"ended": StageEnd}`` once a stage. Its exit code is 0
 if it came to the end of its work.
 """
 
@@ -15,6 +16,13 @@ if TYPE_CHECKING:  # records bring what would double the time that a supervisor 
     from genbench.record import Status
 
 CANCEL = "cancel"
+CANCELLED = "the harness was asked to stop"
+"""The reason of a stage that was."""
+START_SECONDS = 300.0
+"""That a fork server may take to import everything, before it answers the first request for a process."""
+STANDSTILL_SECONDS = 2.0
+"""Between two looks at the clock, of processes that look ten times a second: so much longer, and they were themselves
+held (a suspended machine, a paused container, Ctrl-Z), which is no time of a stage's."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +33,8 @@ class StageRequest:
         name: of the stage and its part: ``train``, ``measure-0``; a key of ``cost.stage_seconds``.
         work: the request for :func:`genbench.engine.worker.main`.
         mark: path of the completion mark that the stage leaves.
-        cwd: path of the folder that it starts in; made if need be, and removed afterwards if it was.
+        cwd: path of the folder that it starts in: a scratch folder, new for each stage and removed after it, whatever
+            an earlier attempt left there; but the folder of the mark is kept as it is.
         progress: path of the file in which it tells its progress; empty if it tells none.
         seconds: hard deadline, on a monotonic clock.
         allowed: what that deadline is made of, for people: ``30 s and 60 s of grace``.
@@ -53,12 +62,15 @@ class Supervision:
         log: path of the file that takes what they print: head and tail of it, cleaned.
         threads: CPU threads a process may use, and cores that it is pinned to where as many are free.
         claims: path of the folder of claims of cores; the harness fills it in.
+        ends: path of a file to which each :class:`StageEnd` is added as one JSON line, without its result: what an
+            attempt has cost whose harness did not live to hear of it. Empty for none.
     """
 
     stages: list[StageRequest]
     log: str
     threads: int
     claims: str = ""
+    ends: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,6 +89,8 @@ class StageEnd:
         peak_memory: bytes of resident memory at the peak of its process tree.
         cores: that it was pinned to; empty if it was not.
         warnings: what a reader of the record should know: a log that could not be written, say.
+        disk: whether it ended because the disk refused to take more: full, over its quota or read-only. The status is
+            ``harness_error`` then; neither another attempt nor another run would fare better.
     """
 
     name: str
@@ -89,3 +103,4 @@ class StageEnd:
     peak_memory: int = 0
     cores: list[int] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    disk: bool = False

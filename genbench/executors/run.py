@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from genbench.claims import Claim
+from genbench.claims import Claim, FencedOff, of_attempt
 from genbench.errors import StoreError
 from genbench.executors.assembly import assemble, attempt_of
 from genbench.executors.context import Context, make_job
+from genbench.executors.ends import read_ends
+from genbench.executors.foreign import Answer
 from genbench.executors.launcher import Launcher
-from genbench.executors.stages import OnProgress, Outcome, carry_out_stages
+from genbench.executors.stages import OnProgress, Outcome, carry_out_stages, without_folder
 from genbench.executors.supervision import Killed, Stop
 from genbench.job import Job
 from genbench.matrix import PlannedRun
-from genbench.record import MAX_RECORD_BYTES, UNFINISHED, Record, RecordError, clean, parse
-from genbench.store import as_store_error
+from genbench.newer import newer_schema
+from genbench.record import MAX_RECORD_BYTES, UNFINISHED, Attempt, Record, RecordError, Status, clean, parse
+from genbench.store import RECORD
 
 ATTEMPTS = 3
 """The most that one call makes at a run whose ends say nothing about the model."""
 
 
+OnRetry = Callable[[Status, str | None, int, int], None]
+"""Told how an attempt ended that another one follows, which of this call it was, from 1, and the most there are."""
+
+
+def _tell_nobody(status: Status, reason: str | None, tries: int, most: int) -> None:
+    """Where nobody wants to know of attempts."""
+
+
 def carry_out(
-    run: PlannedRun, context: Context, launcher: Launcher, stop: Stop, on_progress: OnProgress
+    run: PlannedRun,
+    context: Context,
+    launcher: Launcher,
+    stop: Stop,
+    on_progress: OnProgress,
+    on_retry: OnRetry = _tell_nobody,
 ) -> Record | None:
     """Do a run and commit its record, whatever its status.
 
@@ -29,30 +47,88 @@ def carry_out(
     followed by another one; all are kept in the record.
 
     Returns:
-        The record; None where another harness holds the run.
+        The record; None where another harness holds the run or has taken it over.
 
     Raises:
         StoreError: if the results folder refuses; what was done so far stays for the next call.
         Killed: if ``stop`` said so; likewise.
     """
-    store = context.store
-    with store.claim(run.key, run.identity(context.benchmark)) as claim:
-        if claim is None:
-            return None
-        if claim.finished is not None:
-            return claim.finished  # by an attempt that was interrupted while it was committed
-        if run.state != "unreadable" and (current := store.read(run.key)) != run.record:
-            return current  # another harness has done it since this one planned
-        for tries in range(1, ATTEMPTS + 1):
-            outcome, job = _attempt(run, context, claim.folder, launcher, stop, on_progress)
-            if outcome.status not in UNFINISHED or outcome.status == "cancelled" or tries == ATTEMPTS:
-                break
-            store.check_writable()  # another attempt would not mend a full disk
-            claim.next(attempt_of(outcome.status, outcome.reason, outcome, claim))
-        record = _record_of(run, job, outcome, claim)
-        park, replace = record.status in UNFINISHED, run.record is not None or run.state == "unreadable"
-        store.commit(claim, record, list(record.artifacts), park=park, replace=replace)
-        return record
+    try:
+        with context.store.claim(run.key, run.identity(context.benchmark)) as claim:
+            if claim is None:
+                return None
+            standing = _standing(run, context, claim)
+            if standing.done is not None:
+                return standing.done
+            return _carry_out(run, context, claim, standing, launcher, stop, on_progress, on_retry)
+    except FencedOff:
+        return None
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """What stands in a run's place once it is claimed.
+
+    Attributes:
+        done: a record that says all there is to say, so that nothing is left to be done.
+        replace: whether something stands there that the new record replaces.
+        before: the attempts at this very run in the record that is replaced.
+    """
+
+    done: Record | None = None
+    replace: bool = False
+    before: list[Attempt] = field(default_factory=list)
+
+
+def _standing(run: PlannedRun, context: Context, claim: Claim) -> _Standing:
+    """Look at the run's place again: much may have happened since it was planned.
+
+    Raises:
+        FencedOff: if a newer genbench has put a record there, which this one can't read.
+    """
+    if claim.finished is not None:  # by an attempt that was interrupted while it was committed
+        if claim.finished.status not in UNFINISHED:
+            return _Standing(done=claim.finished)
+        return _Standing(replace=True, before=claim.finished.attempts)
+    try:
+        record = context.store.read(run.key)
+    except RecordError:
+        if run.state != "unreadable" and newer_schema(context.store.root / run.key.path / RECORD) is not None:
+            raise FencedOff(f"{run.key}: a newer genbench has done this run meanwhile") from None
+        return _Standing(replace=True)
+    if record is None:
+        return _Standing()
+    if record != run.record:
+        return _Standing(done=record)  # another harness has done it, or somebody has mended what was unreadable
+    # Attempts belong to the same code and benchmark: a stale run's are not this run's.
+    return _Standing(replace=True, before=record.attempts if run.state == "retry" else [])
+
+
+def _carry_out(
+    run: PlannedRun,
+    context: Context,
+    claim: Claim,
+    standing: _Standing,
+    launcher: Launcher,
+    stop: Stop,
+    on_progress: OnProgress,
+    on_retry: OnRetry,
+) -> Record:
+    """Attempt a claimed run until it ends for reasons of its own, and commit its record."""
+    for tries in range(1, ATTEMPTS + 1):
+        outcome, job = _attempt(run, context, claim.folder, launcher, stop, on_progress)
+        if outcome.status not in UNFINISHED or outcome.status == "cancelled" or tries == ATTEMPTS:
+            break
+        if stop() == "cancel":
+            outcome.status, outcome.reason = "cancelled", f"the harness was asked to stop after: {outcome.reason}"
+            break
+        context.store.check_writable()  # another attempt would not mend a full disk
+        claim.next(attempt_of(outcome.status, outcome.reason, outcome, claim))
+        on_retry(outcome.status, outcome.reason, tries, ATTEMPTS)
+    record = _record_of(job, outcome, claim, standing.before)
+    park = record.status in UNFINISHED
+    context.store.commit(claim, record, list(record.artifacts), park=park, replace=standing.replace)
+    return record
 
 
 def _attempt(
@@ -64,7 +140,7 @@ def _attempt(
         return Outcome("failed", run.entry.problem), job
     if run.entry.unsupported is not None:
         return Outcome("unsupported", run.entry.unsupported), job
-    with as_store_error(folder):
+    with of_attempt(folder):
         job.write()
     try:
         return carry_out_stages(job, context.audits, launcher, stop, on_progress), job
@@ -72,21 +148,34 @@ def _attempt(
         raise
     except Exception as error:
         # A plugin may have brought its folder into any state, and said anything; the other runs go on.
-        return Outcome("harness_error", clean(f"{type(error).__name__}: {error}")), job
+        reason = clean(without_folder(f"{type(error).__name__}: {error}", job))
+        return Outcome("harness_error", reason, earlier=read_ends(folder)), job
 
 
-def _record_of(run: PlannedRun, job: Job, outcome: Outcome, claim: Claim) -> Record:
+def _record_of(job: Job, outcome: Outcome, claim: Claim, before: list[Attempt]) -> Record:
     """The record of a run after its last attempt; one that can be read again, whatever a plugin has said."""
-    # Attempts belong to the same code and benchmark: a stale run's are not this run's.
-    before = run.record.attempts if run.record is not None and run.state == "retry" else []
     try:
-        record = assemble(job, outcome, claim, before)
-        if len(text := record.to_json().encode()) > MAX_RECORD_BYTES:
-            raise RecordError(f"a record of {len(text)} bytes, where {MAX_RECORD_BYTES} are the most")
-        parse(text)
+        return _readable(assemble(job, outcome, claim, before))
     except StoreError:
         raise
     except Exception as error:
-        broken = Outcome("harness_error", clean(f"{type(error).__name__}: {error}"))
-        return assemble(job, broken, claim, before)
+        problem = clean(f"{type(error).__name__}: {error}")
+    if any(answer.scores for answer in outcome.answers):
+        # Third parties' scores may each be in order and yet be too much together; the run's own are none the worse.
+        withheld = f"what it gave does not go into a record: {problem}"
+        answers = [Answer({}, {**dict.fromkeys(each.scores, withheld), **each.withheld}) for each in outcome.answers]
+        return _record_of(job, replace(outcome, answers=answers), claim, before)
+    broken = Outcome("harness_error", problem, ends=outcome.ends, earlier=outcome.earlier)
+    return assemble(job, broken, claim, before)
+
+
+def _readable(record: Record) -> Record:
+    """The record itself.
+
+    Raises:
+        RecordError: if it could not be read again.
+    """
+    if len(text := record.to_json().encode()) > MAX_RECORD_BYTES:
+        raise RecordError(f"a record of {len(text)} bytes, where {MAX_RECORD_BYTES} are the most")
+    parse(text)
     return record

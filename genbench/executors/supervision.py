@@ -18,14 +18,19 @@ from typing import IO, Any, Literal
 from genbench.executors.cores import claims_folder
 from genbench.executors.launcher import HarnessError, Launcher
 from genbench.executors.mark import signal_name
-from genbench.executors.protocol import CANCEL, StageEnd, Supervision
+from genbench.executors.protocol import (
+    CANCEL,
+    CANCELLED,
+    STANDSTILL_SECONDS,
+    START_SECONDS,
+    StageEnd,
+    Supervision,
+)
 
 POLL_SECONDS = 0.1
 """Between two looks at whether to stop."""
 MARGIN_SECONDS = 60.0
-"""Beyond a stage's deadline, after which its supervisor is taken for dead."""
-START_SECONDS = 330.0
-"""That a supervisor may wait for a fork server which is still importing."""
+"""Beyond all that a supervisor may wait for, after which it is taken for dead."""
 MOST_WORDS = 4096
 """Bytes of a supervisor's last words that are looked at."""
 
@@ -56,6 +61,11 @@ def supervise(supervision: Supervision, launcher: Launcher, stop: Stop, on_progr
         HarnessError: if the fork server has ended and can't be started again.
         Killed: if ``stop`` said so; the supervisor is dead then, and what it watched over is being ended.
     """
+    wanted = stop()  # a fork server, if the last one has ended, is not started for that
+    if wanted == "kill":
+        raise Killed
+    if wanted == "cancel":
+        return [StageEnd(supervision.stages[0].name, "cancelled", CANCELLED, None)]
     with _supervisor(supervision, launcher) as supervisor:
         return supervisor.attend(stop, on_progress)
 
@@ -77,7 +87,7 @@ class _Supervisor:
         self._heard = b""
         self._ends: list[StageEnd] = []
         self._begun: str | None = None
-        self._began = time.monotonic()
+        self._began = self._word = self._looked = time.monotonic()  # of the stage; of its last word; our last look
         for stream in (self._stdin, self._stdout):
             os.set_blocking(stream.fileno(), False)
 
@@ -95,8 +105,9 @@ class _Supervisor:
                 self._say()
                 if selector.select(POLL_SECONDS) and not self._listen(on_progress):
                     return self._ended()
+                self._pardon_standstill()
                 if time.monotonic() > self._patience():
-                    return [*self._ends, self._end("lost", "its supervisor has not answered for too long")]
+                    return self._ended_by("lost", "its supervisor has not answered for too long")
 
     def end(self) -> None:
         """Kill it if it still runs, and let go of everything."""
@@ -116,6 +127,7 @@ class _Supervisor:
     def _listen(self, on_progress: OnProgress) -> bool:
         """Take what it has said; False once it has said everything."""
         received = os.read(self._stdout.fileno(), 1 << 20)
+        self._word = time.monotonic()
         *lines, self._heard = (self._heard + received).split(b"\n")
         for line in lines:
             message: dict[str, Any] = json.loads(line)
@@ -128,30 +140,45 @@ class _Supervisor:
                 on_progress(message["stage"], message["progress"])
         return bool(received)
 
+    def _pardon_standstill(self) -> None:
+        """Where this process was held itself, so may the supervisor have been; the time counts for neither."""
+        now = time.monotonic()
+        if now - self._looked > STANDSTILL_SECONDS:
+            self._word += now - self._looked
+        self._looked = now
+
     def _patience(self) -> float:
         """When to take it for dead, on the monotonic clock."""
         allowed = next((stage.seconds for stage in self._supervision.stages if stage.name == self._begun), 0.0)
-        return self._began + allowed + MARGIN_SECONDS + START_SECONDS
+        return self._word + allowed + START_SECONDS + MARGIN_SECONDS
+
+    def _done(self) -> bool:
+        """Whether the ends of all stages have been heard that were to be carried out."""
+        if self._ends and self._ends[-1].status != "ok":
+            return True
+        return len(self._ends) == len(self._supervision.stages)
 
     def _ended(self) -> list[StageEnd]:
         """All ends, with one for the stage that it did not come to tell of."""
+        if self._done():
+            return self._ends
         try:
             code = self._process.wait(MARGIN_SECONDS)
         except subprocess.TimeoutExpired:
-            return [*self._ends, self._end("lost", "its supervisor fell silent")]
-        done = len(self._ends) == len(self._supervision.stages) or (self._ends and self._ends[-1].status != "ok")
-        if done:
-            return self._ends
+            return self._ended_by("lost", "its supervisor fell silent")
         words = self._last_words()
         if code < 0:
             said = f": {words}" if words else ""
-            return [*self._ends, self._end("lost", f"its supervisor was ended by {signal_name(-code)}{said}")]
-        reason = f"its supervisor ended with {code}: {words or 'without a word'}"
-        return [*self._ends, self._end("harness_error", reason)]
+            return self._ended_by("lost", f"its supervisor was ended by {signal_name(-code)}{said}")
+        return self._ended_by("harness_error", f"its supervisor ended with {code}: {words or 'without a word'}")
 
-    def _end(self, status: Literal["lost", "harness_error"], reason: str) -> StageEnd:
+    def _ended_by(self, status: Literal["lost", "harness_error"], reason: str) -> list[StageEnd]:
+        """The ends heard, and one for the stage that was under way or to come; none if there is no such stage."""
+        if self._done():
+            return self._ends
         name = self._begun or self._supervision.stages[len(self._ends)].name
-        return StageEnd(name, status, f"{name}: {reason}", None, seconds=time.monotonic() - self._began)
+        seconds = time.monotonic() - self._began if self._begun else 0.0
+        return [*self._ends, StageEnd(name, status, f"{name}: {reason}", None, seconds=seconds)]
 
     def _last_words(self) -> str:
         """The last line on its stderr: of a traceback the error."""

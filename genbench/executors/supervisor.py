@@ -16,17 +16,24 @@ import selectors
 import signal
 import socket
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from genbench.executors import tree
 from genbench.executors.connection import Connection, output_pipe
 from genbench.executors.cores import Cores
 from genbench.executors.log import CappedLog
-from genbench.executors.mark import judge
-from genbench.executors.protocol import CANCEL, StageEnd, StageRequest, Supervision
-from genbench.executors.stage import Stage
+from genbench.executors.mark import DISK_REFUSALS, Judgement, judge
+from genbench.executors.protocol import (
+    CANCEL,
+    CANCELLED,
+    STANDSTILL_SECONDS,
+    StageEnd,
+    StageRequest,
+    Supervision,
+)
+from genbench.executors.watched import WatchedStage
 
 if TYPE_CHECKING:
     from genbench.record import Status
@@ -37,10 +44,12 @@ LONGEST_PAUSE = 0.1
 """Seconds without a look at the clock."""
 CHUNK = 1 << 18
 """Bytes of output that are taken before the other duties have their turn."""
-START_SECONDS = 300.0
-"""That a fork server may take to import everything."""
+SIGN_OF_LIFE_SECONDS = 10.0
+"""Between two words while a folder is removed."""
 STUCK_SECONDS = 3.0
 """After SIGKILL, that the run server has to say that nothing is left."""
+LAST_SECONDS = 5.0
+"""After we were told to stop, that a folder may still take to be removed."""
 
 
 class HarnessGone(Exception):
@@ -61,7 +70,9 @@ class Supervisor:
         self._stdout = stdout
         self._heard = b""
         self._to_tell = b""
-        self._cancelled = False
+        self._stopped: tuple[Status, str] | None = None
+        self._looked = time.monotonic()
+        self._ends = ""
         self._server: int | None = None
         self._selector = selectors.DefaultSelector()
 
@@ -72,8 +83,10 @@ class Supervisor:
             HarnessGone: if the lifeline has closed; nothing runs any more then.
         """
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, lambda *_: self._cancel())
+        # The harness does not end us so: somebody outside does, which says nothing about the model.
+        signal.signal(signal.SIGTERM, lambda *_: self._stop("lost", "its supervisor was told to end by SIGTERM"))
         supervision = self._first_line()
+        self._ends = supervision.ends
         self._hear(b"")
         for descriptor in (self._stdin, self._stdout):
             os.set_blocking(descriptor, False)
@@ -83,6 +96,7 @@ class Supervisor:
         try:
             for request in supervision.stages:
                 end = self._carry_out(request, supervision.log, cores.claimed)
+                _note(end, self._ends)
                 self._tell({"ended": dataclasses.asdict(end)})
                 if end.status != "ok":
                     break
@@ -104,21 +118,34 @@ class Supervisor:
 
     def _carry_out(self, request: StageRequest, log: str, cores: list[int]) -> StageEnd:
         self._tell({"stage": request.name, "progress": 0.0})
-        if self._cancelled:
-            return StageEnd(request.name, "cancelled", "the harness was asked to stop", None)
+        scratch = request.cwd if request.cwd != os.path.dirname(request.mark) else ""
         try:
-            with CappedLog(log) as capped, _folder(request.cwd):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(request.mark)  # of an earlier attempt
-                end = self._watched(Stage(request), capped, cores)
+            with contextlib.ExitStack() as closing:
+                try:
+                    capped = closing.enter_context(CappedLog(log))
+                    if scratch:
+                        self._remove(scratch, request)  # what an earlier attempt left
+                    if self._stopped is not None:
+                        return StageEnd(request.name, *self._stopped, None)
+                    if scratch:
+                        os.mkdir(scratch)
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(request.mark)  # of an earlier attempt
+                except OSError as error:
+                    return _refused(request, "started", error)
+                end = self._watched(WatchedStage(request), capped, cores)
         except OSError as error:
-            reason = f"{request.name} could not be started: {error.strerror}: {error.filename or log}"
-            return StageEnd(request.name, "harness_error", reason, None)
+            return _refused(request, "watched", error)
         if capped.error is not None:
             end.warnings.append(f"{os.path.basename(log)} could not be written in whole: {capped.error}")
+        if scratch:
+            try:
+                self._remove(scratch, request)
+            except OSError as error:  # it goes with the run's folder, or the next stage does not start
+                end.warnings.append(f"{os.path.basename(scratch)} could not be removed: {error.strerror}")
         return end
 
-    def _watched(self, stage: Stage, log: CappedLog, cores: list[int]) -> StageEnd:
+    def _watched(self, stage: WatchedStage, log: CappedLog, cores: list[int]) -> StageEnd:
         """A stage, from its start until nothing of it is left."""
         request, oom_kills = stage.request, tree.oom_kills()
         read, write = output_pipe()
@@ -132,11 +159,15 @@ class Supervisor:
                 stage.lost = True
             finally:
                 os.close(write)
+            self._looked = time.monotonic()
             while stage.exit_code is None and not stage.lost:
                 self._duties(stage)
                 self._attend(stage, log, read)
             while self._pump(read, log):
                 pass
+        except HarnessGone:
+            self._note_last(stage, log, cores)
+            raise
         finally:
             if stage.exit_code is None:  # in whatever way we came here
                 self._leave_nothing(0.0 if stage.lost else STUCK_SECONDS)
@@ -145,37 +176,54 @@ class Supervisor:
             with contextlib.suppress(KeyError):
                 self._selector.unregister(read)
             os.close(read)
-        status: Status
-        reason: str | None
-        result: dict[str, Any] | None = None
+        return self._end_of(stage, log, cores, tree.oom_kills() > oom_kills)
+
+    def _note_last(self, stage: WatchedStage, log: CappedLog, cores: list[int]) -> None:
+        """End a stage whose harness has gone, and note what it has cost, for the next harness to read."""
+        stage.condemn("lost", "the harness has gone", time.monotonic())
+        self._connection.signal("SIGKILL")
+        end = time.monotonic() + STUCK_SECONDS
+        while stage.exit_code is None and time.monotonic() < end:
+            if (messages := self._connection.receive()) is None:
+                break
+            for message in messages:
+                self._server = message.get("server", self._server)
+                stage.hear(message)
+            time.sleep(0.001)
+        stage.lost = stage.exit_code is None
+        _note(self._end_of(stage, log, cores, False), self._ends)
+
+    def _end_of(self, stage: WatchedStage, log: CappedLog, cores: list[int], oom_killed: bool) -> StageEnd:
+        """What came of a stage that has ended or is lost."""
+        code, mark, title = stage.exit_code, stage.request.mark, stage.title
         if stage.verdict is not None:
-            status, reason = stage.verdict
-        elif stage.exit_code is None:
-            status, reason = "lost", f"{stage.title}: the server of its processes has gone"
+            judgement = Judgement(*stage.verdict)
+        elif code is None:
+            judgement = Judgement("lost", f"{title}: the server of its processes has gone")
         else:
-            name = os.path.basename
-            oom_killed = tree.oom_kills() > oom_kills
-            status, reason, result = judge(stage.title, request.mark, name(log.path), stage.exit_code, oom_killed)
-        code = stage.exit_code
+            judgement = judge(title, mark, os.path.basename(log.path), code, oom_killed)
+        if judgement.status == "oom_host" or stage.over_memory:
+            judgement = judgement._replace(reason=f"{judgement.reason} ({stage.memory_figures()})")
         return StageEnd(
-            name=request.name,
-            status=status,
-            reason=reason,
-            result=result,
+            name=stage.request.name,
+            **judgement._asdict(),
             signal=-code if code is not None and code < 0 else None,
             seconds=stage.seconds(),
             cpu_seconds=stage.cpu_seconds,
             peak_memory=stage.peak_memory(),
             cores=cores,
+            warnings=stage.warnings(),
         )
 
-    def _duties(self, stage: Stage) -> None:
+    def _duties(self, stage: WatchedStage) -> None:
         """What is due now: limits enforced, progress told."""
         now = time.monotonic()
-        if self._cancelled:
-            stage.condemn("cancelled", "the harness was asked to stop", now)
-        if stage.watch is None and now > stage.began + START_SECONDS:
-            stage.condemn("harness_error", f"the fork server did not answer within {START_SECONDS:g} s", now)
+        if now - self._looked > STANDSTILL_SECONDS:
+            stage.stand_still(now - self._looked)
+            self._tell({"stage": stage.request.name, "progress": stage.progress})
+        self._looked = now
+        if self._stopped is not None:
+            stage.condemn(*self._stopped, now)
         for number in stage.check(now):
             self._connection.signal(number)
         if stage.killed_at is not None and now > stage.killed_at + STUCK_SECONDS:
@@ -183,7 +231,7 @@ class Supervisor:
         if not self._to_tell and (progress := stage.news(now, PROGRESS_SECONDS)) is not None:
             self._tell({"stage": stage.request.name, "progress": progress})
 
-    def _attend(self, stage: Stage, log: CappedLog, output: int) -> None:
+    def _attend(self, stage: WatchedStage, log: CappedLog, output: int) -> None:
         """Wait for whatever comes first: a word from anybody, output, or the next duty."""
         self._flush()
         ready = {key.fileobj for key, _ in self._selector.select(stage.pause(LONGEST_PAUSE))}
@@ -218,10 +266,41 @@ class Supervisor:
     def _hear(self, received: bytes) -> None:
         *lines, self._heard = (self._heard + received).split(b"\n")
         if CANCEL.encode() in lines:
-            self._cancel()
+            self._stop("cancelled", CANCELLED)
 
-    def _cancel(self) -> None:
-        self._cancelled = True
+    def _stop(self, status: Status, reason: str) -> None:
+        self._stopped = self._stopped or (status, reason)
+
+    def _remove(self, folder: str, request: StageRequest) -> None:
+        """Remove a folder, if there is one, while the lifeline is watched: it may hold millions of files.
+
+        Where we are told to stop meanwhile it is left half done after some seconds, and goes with the run's folder.
+
+        Raises:
+            OSError: if it can't be removed.
+            HarnessGone: if the lifeline has closed.
+        """
+        if not os.path.lexists(folder):
+            return
+        errors: list[OSError] = []
+        # It does not outlive this process, and nothing of the model runs beside it.
+        remover = threading.Thread(target=_remove_tree, args=(folder, errors), daemon=True)
+        remover.start()
+        said, stopped = time.monotonic(), None
+        while remover.is_alive():
+            remover.join(LONGEST_PAUSE)
+            now = time.monotonic()
+            if self._stopped is not None:
+                stopped = stopped or now
+                if now > stopped + LAST_SECONDS:
+                    return
+            if now > said + SIGN_OF_LIFE_SECONDS:
+                self._tell({"stage": request.name, "progress": 0.0})
+                said = now
+            if any(key.fileobj == self._stdin for key, _ in self._selector.select(0)):
+                self._hear_harness()
+        if errors:
+            raise errors[0]
 
     def _tell(self, message: dict[str, Any]) -> None:
         self._to_tell += json.dumps(message).encode() + b"\n"
@@ -257,37 +336,37 @@ class Supervisor:
             time.sleep(0.001)
 
 
-@contextlib.contextmanager
-def _folder(path: str) -> Iterator[None]:
-    """A folder for the time of a stage: one that was not there before is gone afterwards."""
-    try:
-        os.mkdir(path)
-    except FileExistsError:
-        yield
+def _refused(request: StageRequest, done: str, error: OSError) -> StageEnd:
+    """The end of a stage for which the system refused us something."""
+    where = f": {os.fsdecode(error.filename)}" if error.filename else ""
+    reason = f"{request.name} could not be {done}: {error.strerror}{where}"
+    return StageEnd(request.name, "harness_error", reason, None, disk=error.errno in DISK_REFUSALS)
+
+
+def _note(end: StageEnd, path: str) -> None:
+    """Add what a stage has cost to a file, in one line; nothing if there is none."""
+    if not path:
         return
+    line = json.dumps({**dataclasses.asdict(end), "result": None}).encode() + b"\n"
     try:
-        yield
-    finally:
-        _remove(path)
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        try:
+            os.write(descriptor, line)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        end.warnings.append(f"what {end.name} has cost could not be noted: {error.strerror}")
 
 
-def _remove(path: str) -> None:
-    """Remove a folder, whatever is in it; what can't be removed goes with the run's folder."""
-    import shutil  # with its archives it takes a fifth of the start, and there is time now
-    import subprocess
+def _remove_tree(folder: str, errors: list[OSError]) -> None:
+    from pathlib import Path  # they take a good part of a start, and this is seldom one
+
+    from genbench.disk import Disk
 
     try:
-        shutil.rmtree(path, onerror=_open_up)
-    except RecursionError:  # a thousand folders in one another
-        subprocess.run(["rm", "-rf", "--", path], stderr=subprocess.DEVNULL, check=False)
-
-
-def _open_up(function: Callable[[str], object], path: str, error: object) -> None:
-    """Remove what its owner had closed to himself."""
-    with contextlib.suppress(OSError):
-        os.chmod(os.path.dirname(path), 0o700)
-        os.chmod(path, 0o700, follow_symlinks=False) if os.chmod in os.supports_follow_symlinks else None
-        function(path)
+        Disk().remove_tree(Path(folder))
+    except OSError as error:
+        errors.append(error)
 
 
 def main() -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from genbench.benchmark import Benchmark
-from genbench.errors import SpecError
+from genbench.errors import GenbenchError, SpecError
 from genbench.executors.context import make_job
 from genbench.executors.launcher import Launcher
 from genbench.executors.prepare import make_context
-from genbench.job import Job
+from genbench.executors.protocol import StageEnd, StageRequest, Supervision
+from genbench.executors.stages import SCRATCH
+from genbench.executors.supervision import Stop, supervise
+from genbench.job import JOB, LOG, Job, outcome_file
 from genbench.matrix import PlannedRun, choose
 from genbench.plugins import Registry
 from genbench.selection import SelectedModel
@@ -35,10 +40,55 @@ class Task:
         Args:
             seconds: after which it is ended; None to wait for as long as it takes.
         """
-        path = self.job.folder / "job.json"
+        path = self.job.folder / JOB
         return self.launcher.call(
             f"genbench.engine.tasks:{target}", {"job": str(path), **arguments}, self.job.sys_path, seconds
         )
+
+    def supervise(
+        self, target: str, seconds: float, allowed: str, stop: Stop, **arguments: Any
+    ) -> tuple[StageEnd, str]:
+        """The same under a supervisor, within the memory of the benchmark's budget.
+
+        Args:
+            seconds: after which it is ended; shortly before, it says in its log where it stands.
+            allowed: what those seconds are made of, for people.
+            stop: asked a few times a second.
+
+        Returns:
+            How it ended, and what it printed. What the function returns must be a dict.
+
+        Raises:
+            GenbenchError: what the function refused, with its exit code.
+            HarnessError: if no process could be started.
+        """
+        folder, outcome = self.job.folder, outcome_file(self.job.folder, target)
+        request = StageRequest(
+            name=target,
+            work={
+                "task": f"genbench.engine.tasks:{target}",
+                "arguments": {"job": str(folder / JOB), **arguments},
+                "outcome": str(outcome),
+                "sys_path": self.job.sys_path,
+                "seconds": seconds,
+            },
+            mark=str(outcome),
+            cwd=str(folder / SCRATCH),
+            progress="",
+            seconds=seconds,
+            allowed=allowed,
+            memory=self.job.budget.memory,
+        )
+        supervision = Supervision([request], str(folder / LOG), self.job.budget.threads)
+        end = supervise(supervision, self.launcher, stop, lambda name, share: None)[-1]
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):  # no outcome, or none of ours
+            found = json.loads(outcome.read_bytes())
+            if found["status"] == "refused":
+                error = GenbenchError(str(found["reason"]))
+                error.exit_code = int(found["exit_code"])
+                raise error
+        log = folder / LOG
+        return end, log.read_text(errors="replace") if log.is_file() else ""
 
 
 @contextmanager

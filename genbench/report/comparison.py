@@ -149,8 +149,7 @@ def _by_seed(flags: dict[int, str]) -> dict[str, str]:
 
 
 def _named(side: Side) -> str:
-    timed = bool(legend.ended_by_clock(side.records))
-    return legend.shortened(side.name) + f" {ANCHOR}" * side.anchor + f" {legend.CLOCK}" * timed
+    return legend.shortened(side.name) + f" {ANCHOR}" * side.anchor + legend.run_marks(side.records)
 
 
 def _warnings(comparison: Comparison) -> list[str]:

@@ -59,7 +59,23 @@ def named(row: Row) -> str:
 
 def marks(row: Row) -> str:
     """What is printed behind a row's model."""
-    return f" {ANCHOR}" * row.anchor + f" {CLOCK}" * bool(ended_by_clock(row.records))
+    return f" {ANCHOR}" * row.anchor + run_marks(row.records)
+
+
+def run_marks(records: Sequence[Record]) -> str:
+    """What is printed behind a model for what befell its runs: that the clock ended some, that some have warnings."""
+    return f" {CLOCK}" * bool(ended_by_clock(records)) + f" {FLAGGED}" * bool(warnings(records))
+
+
+def withheld(record: Record) -> dict[str, str]:
+    """Each score that is not to be shown, and why: also a likelihood that stands there though its audit failed."""
+    audit = record.audit
+    if audit is None or audit.verdict == "passed":
+        return record.withheld
+    failed = {
+        name: audit.reason or "its audit failed" for name, score in record.scores.items() if score.kind != "metric"
+    }
+    return {**record.withheld, **failed}
 
 
 def ended_by_clock(records: Sequence[Record]) -> list[int]:
@@ -102,7 +118,8 @@ def _clock(board: Leaderboard) -> list[str]:
 
 
 def _warnings(board: Leaderboard) -> list[str]:
-    return _fewer([line for row in board.rows for line in warning_words(named(row), row.records)])
+    lines = _fewer([line for row in board.rows for line in warning_words(named(row), row.records)])
+    return [*lines, f"{FLAGGED} behind a model: its runs have warnings, which `genbench show` lists."] if lines else []
 
 
 def _listed(texts: list[str]) -> str:

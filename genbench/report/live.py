@@ -14,8 +14,9 @@ from genbench.columns import INCEPTION
 from genbench.job import Stage
 from genbench.matrix import PlannedRun
 from genbench.plugins import Registry
-from genbench.record import Record
-from genbench.report.printable import printable
+from genbench.record import Record, Status
+from genbench.report import legend
+from genbench.report.printable import printable, printable_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,6 +37,9 @@ STAGE_SHARES: dict[Stage, tuple[float, float]] = {
     "measure": (1.0, 1.0),
 }
 """Where on a run's bar a stage begins and ends."""
+
+TITLES = {"bits_per_dim": "bits/dim"}
+"""Scores that people know by another name than their key."""
 
 
 class Remaining:
@@ -80,19 +84,27 @@ class View:
         kept: finished runs of earlier calls.
         jobs: runs side by side.
         say: prints a line.
+        stopping: whether what runs is being ended; nothing is then said of the time left.
     """
 
     def __init__(
-        self, registry: Registry, runs: Sequence[PlannedRun], kept: int, jobs: int, say: Callable[[str], None]
+        self,
+        registry: Registry,
+        runs: Sequence[PlannedRun],
+        kept: int,
+        jobs: int,
+        say: Callable[[str], None],
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self.remaining = Remaining(runs, jobs)
         self._registry = registry
         self._total = len(runs)
         self._count = 0
         self._say = say
+        self._stopping = stopping
         self._began: dict[str, float] = {}
         already = f"; {kept} are done already" if kept else ""
-        say(f"{len(runs)} runs to do, {jobs} side by side{already}")
+        say(f"{len(runs)} {'run' if len(runs) == 1 else 'runs'} to do, {jobs} side by side{already}")
 
     def started(self, run: PlannedRun) -> None:
         self._began[str(run.key)] = time.monotonic()
@@ -103,6 +115,9 @@ class View:
         self.remaining.progressed(run, first + (last - first) * (progress if stage == "train" else 0.0))
         self._tell("run_progressed", **_names(run), stage=stage, progress=progress)
 
+    def retried(self, run: PlannedRun, status: Status, reason: str | None, tries: int, most: int) -> None:
+        self._say(f"{run.key}  {status} (attempt {tries} of {most}): {reason}; tried again")
+
     def finished(self, run: PlannedRun, record: Record | None) -> None:
         seconds = time.monotonic() - self._began[str(run.key)]
         self.remaining.finished(run, seconds if record is not None else None)
@@ -112,7 +127,7 @@ class View:
             self._tell("run_finished", record=record)
 
     def _left(self) -> str:
-        left = self.remaining.seconds
+        left = None if self._stopping() else self.remaining.seconds
         return f"  (about {_duration(left)} left)" if left and self._count < self._total else ""
 
     def _tell(self, hook: str, **arguments: Any) -> None:
@@ -153,17 +168,20 @@ class LiveView(View):
 
     def _update_all(self) -> None:
         left = self.remaining.seconds
-        self._progress.update(self._all, completed=self._count, left=f"{_duration(left)} left" if left else "")
+        words = "stopping" if self._stopping() else f"{_duration(left)} left" if left else ""
+        self._progress.update(self._all, completed=self._count, left=words)
 
     def _left(self) -> str:
         return ""
 
 
 @contextmanager
-def live_view(registry: Registry, runs: Sequence[PlannedRun], kept: int, jobs: int) -> Iterator[View]:
-    """The view that fits stderr: live on a terminal, plain lines elsewhere."""
+def live_view(
+    registry: Registry, runs: Sequence[PlannedRun], kept: int, jobs: int, stopping: Callable[[], bool] = lambda: False
+) -> Iterator[View]:
+    """The view that fits stderr: live on a terminal, plain lines elsewhere. For its arguments see :class:`View`."""
     if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
-        yield View(registry, runs, kept, jobs, _print)
+        yield View(registry, runs, kept, jobs, _print, stopping)
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -176,17 +194,22 @@ def live_view(registry: Registry, runs: Sequence[PlannedRun], kept: int, jobs: i
         TextColumn("{task.fields[left]}"),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        yield LiveView(progress, registry, runs, kept, jobs, lambda line: _print_above(console, line))
+        yield LiveView(progress, registry, runs, kept, jobs, lambda line: _print_above(console, line), stopping)
 
 
 def _print_above(console: Console, line: str) -> None:
-    console.print(printable(line), markup=False, highlight=False, emoji=False)
+    console.print(_one_line(line), markup=False, highlight=False, emoji=False)
 
 
 def _print(line: str) -> None:
     # Progress that can't be told (a full disk behind 2>file) must not end a run.
     with contextlib.suppress(OSError):
-        print(printable(line), file=sys.stderr, flush=True)
+        print(_one_line(line), file=sys.stderr, flush=True)
+
+
+def _one_line(text: str) -> str:
+    """``text`` made safe to print, with the spaces that part what stands in it."""
+    return printable_lines(" ".join(text.splitlines()))
 
 
 def _names(run: PlannedRun) -> dict[str, Any]:
@@ -200,14 +223,27 @@ def _label(run: PlannedRun, word: str) -> str:
 def _verdict(record: Record | None) -> str:
     if record is None:
         return "skipped: another genbench is doing it"
+    if record.status in ("lost", "harness_error"):
+        count = _counted(len(record.attempts), "attempt")
+        return f"{record.status}: {record.reason} ({count}; the next call tries again)"
     if record.status != "ok":
         return f"{record.status}: {record.reason}"
+    withheld = legend.withheld(record)
     named = [
-        (title, record.scores[name].value)
-        for name, title in (("fid", _fid(record)), ("bits_per_dim", "bits/dim"))
-        if name in record.scores
+        f"{title} {record.scores[name].value:.3g}"
+        for name, title in (("fid", _fid(record)), ("bits_per_dim", TITLES["bits_per_dim"]))
+        if name in record.scores and name not in withheld
     ]
-    return "  ".join(["ok", *(f"{title} {value:.3g}" for title, value in named)])
+    outcome = ["ok"]
+    if record.warnings:
+        outcome.append(_counted(len(record.warnings), "warning"))
+    if withheld:
+        outcome.append(f"{', '.join(TITLES.get(name, name) for name in withheld)} withheld")
+    return "  ".join([", ".join(outcome), *named])
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _fid(record: Record) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -10,7 +11,7 @@ from rich.text import Text
 
 from genbench.record import Audit, Milestone, Record, Score
 from genbench.report.console import plain, print_fitted, print_stacked, table_of
-from genbench.report.legend import deviation
+from genbench.report.legend import deviation, withheld
 from genbench.report.numbers import ARROWS, cost, significant
 from genbench.report.printable import printable
 from genbench.rows import FLAGGED, MARKS, UNAUDITED
@@ -32,6 +33,7 @@ def print_record(record: Record, console: Console, copying: Collection[str] = ()
     console.print(plain(printable(record.run), "bold"))
     outcome = f"{record.status}: {record.reason}" if record.reason else record.status
     console.print(plain(outcome, "green" if record.status == "ok" else "red"))
+    _attempts(console, record)
     if record.benchmark.dev or record.benchmark.custom_budget:
         console.print(Text("Not for a leaderboard: made with --dev or --budget.", style="dim"))
     if record.spent.get("ended_by") == "seconds":
@@ -46,7 +48,7 @@ def print_record(record: Record, console: Console, copying: Collection[str] = ()
         for name, score in record.scores.items():
             if score.flag:
                 console.print(plain(f"{FLAGGED} {name}: {score.flag}", "yellow"))
-    _section(console, "Withheld scores", _withheld(record))
+    _section(console, "Withheld scores", withheld(record))
     _audit(console, record)
     details = {name: _joined(score.details) for name, score in record.scores.items() if score.details}
     _section(console, "Details of the scores", details)
@@ -87,7 +89,7 @@ def print_seeds(records: Sequence[Record], log_scales: Mapping[str, bool], conso
         log_scales: score to whether its statistics are taken of logarithms; plain where nothing is said.
     """
     good = [record for record in records if record.status == "ok"]
-    names = dict.fromkeys(name for record in good for name in record.scores if name not in _withheld(record))
+    names = dict.fromkeys(name for record in good for name in record.scores if name not in withheld(record))
     rows = []
     for name in names:
         scores = [record.scores[name] for record in good if name in record.scores]
@@ -105,6 +107,33 @@ def print_seeds(records: Sequence[Record], log_scales: Mapping[str, bool], conso
     print_fitted(console, rows, ["Score", "Mean", "95 % interval", "Training\ndeviation", "Sampling\ndeviation"])
     explanation = "that of sampling is taken out of that of training; neither can be had without repeated sample sets."
     console.print(plain(f"{len(good)} of {len(records)} seeds are ok. Of the deviations, {explanation}", "dim"))
+
+
+def _attempts(console: Console, record: Record) -> None:
+    """How each attempt at the run ended, where there was more than one."""
+    if len(record.attempts) < 2:
+        return
+    _heading(console, "Attempts")
+    rows = [
+        [
+            str(number),
+            attempt.status,
+            attempt.started,
+            _seconds_between(attempt.started, attempt.finished),
+            "-" if attempt.resumed_at is None else f"{attempt.resumed_at:,}",
+            attempt.reason or "-",
+        ]
+        for number, attempt in enumerate(record.attempts, 1)
+    ]
+    console.print(table_of(rows, ["Attempt", "Status", "Started", "Seconds", "Went on\nfrom step", "Reason"]))
+
+
+def _seconds_between(started: str, finished: str) -> str:
+    """Whole seconds between two times of a record, which may hold any text."""
+    try:
+        return f"{(datetime.fromisoformat(finished) - datetime.fromisoformat(started)).total_seconds():,.0f}"
+    except (ValueError, TypeError):  # no times, or one with and one without a zone
+        return "-"
 
 
 def _milestones(milestones: Sequence[Milestone]) -> tuple[list[list[str]], list[str]]:
@@ -132,23 +161,12 @@ def _score(name: str, score: Score, record: Record, copying: bool) -> list[str]:
     spread = "-" if sampling is None else f"{significant(sampling, 2)} ({1 + len(score.repeats)} sets)"
     unaudited = score.kind != "metric" and record.audit is None
     value = MARKS.get(score.kind, "") + significant(score.value, 5) + FLAGGED * bool(score.flag) + UNAUDITED * unaudited
-    if name in _withheld(record):
+    if name in withheld(record):
         value = "withheld"
     better = f"{score.direction} {ARROWS[score.direction]}" if score.direction != "none" else "-"
     if copying:
         better = "flag only"
     return [name, value, error, spread, score.kind, f"{score.n:,}", better, score.unit]
-
-
-def _withheld(record: Record) -> dict[str, str]:
-    """Each score that is not to be shown, and why: also a likelihood that stands there though its audit failed."""
-    audit = record.audit
-    if audit is None or audit.verdict == "passed":
-        return record.withheld
-    failed = {
-        name: audit.reason or "its audit failed" for name, score in record.scores.items() if score.kind != "metric"
-    }
-    return {**record.withheld, **failed}
 
 
 def _audit(console: Console, record: Record) -> None:

@@ -28,7 +28,7 @@ from genbench.record import Record
 from genbench.report import legend, text
 from genbench.report.numbers import ARROWS, COST_TITLES, cost, decimals_of, score
 from genbench.report.printable import json_text, printable
-from genbench.rows import Cell, Row
+from genbench.rows import FLAGGED, Cell, Row
 from genbench.selection import model_string
 from genbench.store import RunKey, Store, model_folder
 
@@ -92,6 +92,7 @@ def write(board: Leaderboard, store: Store, target: Path, definition: Path | Non
         raise GenbenchError(
             f"{target} is not empty and was not written by `genbench publish`; name another folder, or empty it"
         )
+    board = _without_paths(board, store.root)
     try:
         (target / "samples").mkdir(parents=True, exist_ok=True)
         for old in (target / "samples").glob("*.png"):
@@ -108,6 +109,19 @@ def write(board: Leaderboard, store: Store, target: Path, definition: Path | Non
     except OSError as error:
         raise StoreError(f"{target}: cannot be written: {error.strerror or error}") from error
     return problems
+
+
+def _without_paths(board: Leaderboard, root: Path) -> Leaderboard:
+    """The leaderboard, with what is left out named by its place in the results folder, not on the publisher's disk."""
+    prefixes = sorted({f"{path}{os.sep}" for path in (root, root.absolute(), root.resolve())}, key=len, reverse=True)
+
+    def inside(text: str) -> str:
+        for prefix in prefixes:
+            text = text.replace(prefix, "")
+        return text
+
+    left_out = (replace(entry, run=inside(entry.run), reason=inside(entry.reason)) for entry in board.left_out)
+    return replace(board, left_out=tuple(left_out))
 
 
 def render(board: Leaderboard, grids: list[Grid], with_definition: bool = False) -> str:
@@ -210,7 +224,8 @@ def _row(board: Leaderboard, row: Row) -> dict[str, Any]:
     costs = [{"text": cost(row.costs[key]), "sort": row.costs[key]} for key in COST_TITLES]
     return {
         "model": legend.named(row), "anchor": row.anchor, "timed": bool(legend.ended_by_clock(row.records)),
-        "clock": legend.CLOCK, "complete": row.complete, "ok": row.ok, "seeds": row.seeds,
+        "clock": legend.CLOCK, "warned": bool(legend.warnings(row.records)), "flag": FLAGGED,
+        "complete": row.complete, "ok": row.ok, "seeds": row.seeds,
         "real": _is_real(row), "scores": scores, "costs": costs,
     }  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -26,11 +26,11 @@ FEWEST = 4
 
 @dataclass(frozen=True)
 class Layout:
-    """One way to fit a table: its columns of scores, how many cost columns there are, where intervals go."""
+    """One way to fit a table, or a part of it: its columns of scores, where intervals go, keys of its cost columns."""
 
     columns: tuple[Column, ...]
     intervals: Literal["beside", "below", "none"]
-    costs: int
+    costs: tuple[str, ...]
 
 
 def print_leaderboard(board: Leaderboard, console: Console, wanted: str | None = None) -> None:
@@ -42,36 +42,73 @@ def print_leaderboard(board: Leaderboard, console: Console, wanted: str | None =
     columns, the least wanted first. What is left out is said.
 
     Args:
-        wanted: keys of the columns to show, as :func:`genbench.columns.choose` reads them.
+        wanted: keys of the columns to show, as :func:`genbench.columns.choose` reads them. All of them are shown,
+            whatever the width: where they do not fit beside each other, below each other.
 
     Raises:
         SpecError: if one of them is unknown.
     """
     view = board if wanted is None else board.view(wanted)
-    unbounded = console.options.update(width=10_000)
-    for layout in _layouts(view, chosen=wanted is not None):
-        table = _table(view, layout)
-        if console.measure(table, options=unbounded).maximum <= console.width:
-            break
-    shown = replace(view, columns=layout.columns)
+    layouts = [_fitting(view, console)] if wanted is None else _stacked(view, console)
+    shown = replace(view, columns=tuple(column for layout in layouts for column in layout.columns))
     console.print(plain(legend.title(board), "bold"))
-    console.print(table)
+    for index, layout in enumerate(layouts):
+        console.print(*[""] * (index > 0), _table(view, layout), sep="\n")
     for line in legend.problems(board):
         console.print(plain(line, "red"))
-    for line in [*legend.explanations(shown, board), *_left_away(view, layout), *legend.omissions(board)]:
+    for line in [*legend.explanations(shown, board), *_left_away(view, layouts), *legend.omissions(board)]:
         console.print(plain(line, "dim"))
 
 
-def _layouts(view: Leaderboard, chosen: bool) -> Iterator[Layout]:
-    every = tuple(column for column in view.columns if chosen or not _is_empty(view, column))
-    count = len(every) if chosen else min(len(every), len(FIRST))
+def _fitting(view: Leaderboard, console: Console) -> Layout:
+    """The first layout that is no wider than the terminal, or the narrowest."""
+    for layout in _layouts(view):
+        if _fits(view, layout, console):
+            break
+    return layout
+
+
+def _fits(view: Leaderboard, layout: Layout, console: Console) -> bool:
+    unbounded = console.options.update(width=10_000)
+    return console.measure(_table(view, layout), options=unbounded).maximum <= console.width
+
+
+def _layouts(view: Leaderboard) -> Iterator[Layout]:
+    every = tuple(column for column in view.columns if not _is_empty(view, column))
+    costs = [view.costs[:count] for count in range(len(view.costs), -1, -1)]
+    count = min(len(every), len(FIRST))
     if count < len(every):
-        yield Layout(every, "beside", len(view.costs))
-        yield from (Layout(every, "below", costs) for costs in range(len(view.costs), -1, -1))
+        yield Layout(every, "beside", view.costs)
+        yield from (Layout(every, "below", fewer) for fewer in costs)
     for intervals in ("beside", "below"):
-        yield from (Layout(_first(every, count), intervals, costs) for costs in range(len(view.costs), -1, -1))
-    yield from (Layout(_first(every, fewer), "below", 0) for fewer in range(count - 1, FEWEST - 1, -1))
-    yield from (Layout(_first(every, fewer), "none", 0) for fewer in range(count, 0, -1))
+        yield from (Layout(_first(every, count), intervals, fewer) for fewer in costs)
+    yield from (Layout(_first(every, fewer), "below", ()) for fewer in range(count - 1, FEWEST - 1, -1))
+    yield from (Layout(_first(every, fewer), "none", ()) for fewer in range(count, 0, -1))
+
+
+def _stacked(view: Leaderboard, console: Console) -> list[Layout]:
+    """All columns, in as few blocks below each other as the width allows; at least one column in each."""
+    for intervals in ("beside", "below"):
+        whole = Layout(view.columns, intervals, view.costs)
+        if _fits(view, whole, console):
+            return [whole]
+    parts: list[Column | str] = [*view.columns, *view.costs]
+    blocks: list[Layout] = []
+    start = 0
+    while start < len(parts):
+        end = len(parts)
+        while end > start + 1 and not _fits(view, _block(parts[start:end], "below"), console):
+            end -= 1
+        block = _block(parts[start:end], "below")
+        # A single column may be too wide with its intervals.
+        blocks.append(block if _fits(view, block, console) else _block(parts[start:end], "none"))
+        start = end
+    return blocks
+
+
+def _block(parts: Sequence[Column | str], intervals: Literal["below", "none"]) -> Layout:
+    columns = tuple(part for part in parts if isinstance(part, Column))
+    return Layout(columns, intervals, tuple(part for part in parts if isinstance(part, str)))
 
 
 def _first(columns: tuple[Column, ...], count: int) -> tuple[Column, ...]:
@@ -92,8 +129,7 @@ def _table(view: Leaderboard, layout: Layout) -> Table:
     table.add_column("Seeds", justify="right", no_wrap=True)
     for column in layout.columns:
         table.add_column(_title(column, layout), justify="right", no_wrap=True)
-    costs = view.costs[: layout.costs]
-    for key in costs:
+    for key in layout.costs:
         table.add_column(Text(COST_TITLES[key].replace(" ", "\n", 1)), justify="right", no_wrap=True)
     decimals = decimals_of(view)
     cells = {
@@ -105,7 +141,7 @@ def _table(view: Leaderboard, layout: Layout) -> Table:
         seeds = Text(f"{row.ok}/{row.seeds}", style="" if row.complete else "red")
         scores = [cells[column.key][index] for column in layout.columns]
         model = plain(legend.named(row) + legend.marks(row))
-        table.add_row(model, seeds, *scores, *(cost(row.costs[key]) for key in costs), style=style)
+        table.add_row(model, seeds, *scores, *(cost(row.costs[key]) for key in layout.costs), style=style)
     return table
 
 
@@ -142,13 +178,14 @@ def _scores(numbers: list[Number], layout: Layout) -> list[Text]:
     return cells
 
 
-def _left_away(view: Leaderboard, layout: Layout) -> list[str]:
-    names = [column.title for column in view.columns if column not in layout.columns and not _is_empty(view, column)]
-    names += ["the intervals"] * (layout.intervals == "none")
-    names += [COST_TITLES[key] for key in view.costs[layout.costs :]]
+def _left_away(view: Leaderboard, layouts: Sequence[Layout]) -> list[str]:
+    shown = [column for layout in layouts for column in layout.columns]
+    costs = [key for layout in layouts for key in layout.costs]
+    names = [column.title for column in view.columns if column not in shown and not _is_empty(view, column)]
+    names += ["the intervals"] * any(layout.intervals == "none" for layout in layouts)
+    names += [COST_TITLES[key] for key in view.costs if key not in costs]
     if not names:
         return []
-    return [
-        f"Not shown for want of width: {', '.join(names)}. --columns chooses what is; all is in --format csv, md and "
-        "json."
-    ]
+    # Where columns were named, all of them are shown, and only intervals can be missing.
+    advice = "--columns all shows every column; all" if len(names) > 1 or names != ["the intervals"] else "All"
+    return [f"Not shown for want of width: {', '.join(names)}. {advice} is in --format csv, md and json."]

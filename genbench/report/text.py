@@ -48,6 +48,7 @@ def latex(board: Leaderboard) -> str:
         cells = [_latex_score(score(row, column, decimals[column.key])) for column in board.columns]
         model = escape_latex(legend.named(row)) + r"$^\dagger$" * row.anchor
         model += r"$^\ddagger$" * bool(legend.ended_by_clock(row.records))
+        model += "$^!$" * bool(legend.warnings(row.records))
         cells = [
             model,
             f"{row.ok}/{row.seeds}",

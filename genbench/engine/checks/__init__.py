@@ -104,6 +104,7 @@ def judge(subject: Subject, rule: Rule) -> tuple[Result, BaseException | None]:
     error: BaseException | None = None
     failing = next((name for name in rule.needs if _verdict(subject, name) == "failed"), None)
     if failing is None:
+        subject.ask(rule.name)
         skipped, error = _ask(subject, rule)
         if isinstance(error, Blocked) and error.owner != rule.name and _verdict(subject, error.owner) == "failed":
             failing, error = error.owner, None

@@ -15,7 +15,6 @@ from genbench.engine.checks.subject import (
     differing,
     named,
     needs,
-    owned_by,
 )
 
 EXAMPLES = 6
@@ -147,7 +146,7 @@ def check_log_prob_leaves_its_examples(subject: Subject) -> str | None:
         return NO_LIKELIHOOD
     model, x, labels = subject.trained(), subject.examples(EXAMPLES), subject.labels(EXAMPLES)
     given, asked = x.clone(), None if labels is None else labels.clone()
-    with owned_by("log_probs_have_the_promised_form"), torch.no_grad():
+    with subject.owned_by("log_probs_have_the_promised_form"), torch.no_grad():
         subject.seed("likelihood", 0)
         model.log_prob(given, asked)
     if not torch.equal(x, given) or (labels is not None and asked is not None and not torch.equal(labels, asked)):

@@ -17,7 +17,6 @@ from genbench.engine.checks.subject import (
     differing,
     named,
     needs,
-    owned_by,
 )
 
 DETERMINED = ("is_built_the_same_twice", "training_depends_on_the_core_seed_alone")
@@ -90,7 +89,7 @@ def check_loading_makes_a_copy(subject: Subject) -> str | None:
     tensors, tree = subject.flat(first)
     before = {path: tensor.clone() for path, tensor in tensors.items()}
     second = subject.fresh()
-    with owned_by("state_survives_the_disk"):
+    with subject.owned_by("state_survives_the_disk"):
         second.load_state_dict(unflatten(tensors, tree))
     subject.train(second, first=STEPS)
     paths = [path for path, tensor in tensors.items() if tensor.numpy().tobytes() != before[path].numpy().tobytes()]

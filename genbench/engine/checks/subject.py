@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -13,12 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from genbench.engine import rng, splits
+from genbench.engine import blame, rng, splits
 from genbench.engine.batches import Batches
 from genbench.engine.checkpoint import flatten, load_state, save_state
 from genbench.engine.contract import build, check_logs, check_samples
 from genbench.engine.tampering import Watch
-from genbench.errors import GenbenchError, InvalidOutput
+from genbench.errors import GenbenchError, InvalidOutput, SpecError
 from genbench.job import Job
 from genbench.model import Batch, Model
 
@@ -27,9 +26,6 @@ Check = Callable[["Subject"], str | None]
 
 STEPS = 3
 """Training steps that a check takes; state is compared after twice as many."""
-
-HERE = str(Path(__file__).parents[1])
-"""The engine: its frames say nothing about where in a plugin an error arose."""
 
 NOTHING_TO_TRAIN = "nothing to train (max_epochs=0)"
 NOT_CONDITIONAL = "not declared conditional"
@@ -89,14 +85,16 @@ def explain(error: BaseException) -> tuple[str, str]:
     if isinstance(error, InvalidOutput):
         found = (cause for words, cause in CAUSES if words in str(error))
         return str(error), next(found, "the method returns something else than genbench.model promises for it")
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((HERE, str(Path(torch.__file__).parent), "<"))
-    ]
-    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    first = (str(error).strip().splitlines() or [""])[0]
-    return f"raised {type(error).__name__}: {first}", f"an error of the model's own code{where}"
+    if isinstance(error, SpecError):
+        return str(error), "the ModelSpec names what is not there: is it spelt right, and its package installed?"
+    place, raised = blame.place_of(error), blame.raised_at(error)
+    if place is not None:
+        return f"raised {blame.message_of(error)}", f"an error of the model's own code at {place}"
+    where = f" at {raised}" if raised is not None else ""
+    return (
+        f"{blame.message_of(error)}{where}",
+        "no line of the model's own raised it: what did the model return before?",
+    )
 
 
 class Subject:
@@ -110,6 +108,7 @@ class Subject:
 
     Attributes:
         verdicts: what is known so far, check's name to verdict.
+        begin: told the name of the check whose business it is that what comes next ends.
         folder: a temporary folder to be kept as long as the subject, or None.
         watch: over what building the model changes of global state, which is put back at once; or None.
     """
@@ -117,13 +116,38 @@ class Subject:
     folder: TemporaryDirectory[str] | None = None
     watch: Watch | None = None
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, begin: Callable[[str], None] = lambda name: None) -> None:
         self.job = job
+        self.begin = begin
+        self._asked = ""
+        self._managed: set[str] = set()
         self.data = job.data
         self.device = torch.device(job.budget.device)
         self.batch_size = int(job.model.config["batch_size"])
         self.trains = job.max_epochs != 0
         self.verdicts: dict[str, str] = {}
+
+    def ask(self, check: str) -> None:
+        """Say that a check is about to be asked, which may be while another one is."""
+        self._asked = check
+        self.begin(check)
+
+    @contextmanager
+    def owned_by(self, check: str) -> Iterator[None]:
+        """Errors inside are the business of that check; so is, the first time, that it does not come to an end."""
+        first = check not in self._managed
+        if first:
+            self.begin(check)
+        try:
+            yield
+        except Blocked:
+            raise
+        except (Exception, SystemExit) as error:
+            raise Blocked(check, error) from error
+        finally:
+            if first:
+                self._managed.add(check)
+                self.begin(self._asked)
 
     @cached_property
     def batches(self) -> Batches:
@@ -144,12 +168,12 @@ class Subject:
 
     def fresh(self) -> Model:
         """A model as the training process builds it."""
-        with owned_by("is_built_from_config_data_and_device"):
+        with self.owned_by("is_built_from_config_data_and_device"):
             return build(self.job, self.watch)
 
     def step(self, model: Model, step: int, batch: Batch | None = None, progress: float | None = None) -> Any:
         """One training step as the core takes it; returns the logs."""
-        with owned_by("training_logs_are_finite_scalars"):
+        with self.owned_by("training_logs_are_finite_scalars"):
             self.seed("train", step)
             logs = model.train_step(
                 self.batches.at(step) if batch is None else batch, step / 1000 if progress is None else progress
@@ -187,20 +211,20 @@ class Subject:
         """The same model, after its ``prepare_for_eval`` if it has one."""
         prepare = getattr(model, "prepare_for_eval", None)
         if prepare is not None:
-            with owned_by("preparing_leaves_training_alone"):
+            with self.owned_by("preparing_leaves_training_alone"):
                 self.seed("prepare", 0)
                 prepare(self.batches.first(len(self.batches)))
         return model
 
     def save(self, model: Model, stem: Path) -> None:
         """Write the state as safetensors and JSON."""
-        with owned_by("state_can_be_written"):
+        with self.owned_by("state_can_be_written"):
             save_state(model.state_dict(), stem)
 
     def load(self, stem: Path) -> Model:
         """A fresh model with the state saved at ``stem``."""
         copy = self.fresh()
-        with owned_by("state_survives_the_disk"):
+        with self.owned_by("state_survives_the_disk"):
             copy.load_state_dict(load_state(stem))
         return copy
 
@@ -219,7 +243,7 @@ class Subject:
 
     def flat(self, model: Model) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """A copy of the state's tensors by path, and the rest, as :func:`~genbench.engine.checkpoint.flatten` does."""
-        with owned_by("state_can_be_written"):
+        with self.owned_by("state_can_be_written"):
             return flatten(model.state_dict())
 
     def labels(self, n: int) -> torch.Tensor | None:
@@ -231,7 +255,7 @@ class Subject:
 
     def sample(self, model: Model, n: int, position: int = 0, labels: torch.Tensor | None = None) -> torch.Tensor:
         """Samples of a position of the stream ``sample``, uint8 ``[n, *shape]``, held to their form."""
-        with owned_by("samples_have_the_promised_form"):
+        with self.owned_by("samples_have_the_promised_form"):
             self.seed("sample", position)
             with torch.no_grad():
                 found = model.sample(n, self.labels(n) if labels is None else labels)
@@ -242,7 +266,7 @@ class Subject:
         self, model: Model, x: torch.Tensor, position: int = 0, labels: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Log probabilities of examples, float64 ``[B]``, at a position of the stream ``likelihood``."""
-        with owned_by("log_probs_have_the_promised_form"):
+        with self.owned_by("log_probs_have_the_promised_form"):
             self.seed("likelihood", position)
             with torch.no_grad():
                 # A copy, since writing into it is another check's business.
@@ -260,17 +284,6 @@ class Subject:
         """``n`` training examples after the first ``skip`` batches, uint8 ``[n, *shape]``."""
         batches = [self.batches.at(skip + step).x for step in range(-(-n // self.batch_size))]
         return torch.cat(batches)[:n].clone()
-
-
-@contextmanager
-def owned_by(check: str) -> Iterator[None]:
-    """Errors inside are the business of that check."""
-    try:
-        yield
-    except Blocked:
-        raise
-    except (Exception, SystemExit) as error:
-        raise Blocked(check, error) from error
 
 
 def differing(first: dict[str, Any], second: dict[str, Any]) -> list[str]:

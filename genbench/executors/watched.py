@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from genbench.executors.memory import MemoryWatch
-from genbench.executors.protocol import StageRequest
+from genbench.executors.protocol import START_SECONDS, StageRequest
 
 if TYPE_CHECKING:
     from genbench.record import Status
@@ -17,37 +17,44 @@ GRACE_SECONDS = 1.0
 """Between SIGTERM and SIGKILL: time to flush a log, and with what follows less than two seconds in all."""
 
 
-class Stage:
+class WatchedStage:
     """Holds the limits of one stage.
 
     Args:
         request: what was asked for.
 
     Attributes:
-        began: on the monotonic clock; the deadline counts from when its process was started.
+        began: on the monotonic clock; when its process was started, once it has been.
+        deadline: on the monotonic clock, by which it must have ended, or at first been started.
         watch: of its memory, once it has been started.
         verdict: the status and reason that the supervisor ended it for; None while there is no cause.
         exit_code: of its process, once that has ended and nothing that it started is left.
         lost: nobody will tell us of its end.
         killed_at: when SIGKILL was first sent.
         cpu_seconds: of all its processes, once it has ended.
+        over_memory: whether it was ended because it held more than it may.
+        progress: the share of its work that is done, as told last.
+        stood_still: seconds for which the supervisor was held, which are given back to the stage.
     """
 
     def __init__(self, request: StageRequest) -> None:
         self.request = request
         self.title = request.name.partition("-")[0]
         self.began = time.monotonic()
+        self.deadline = self.began + START_SECONDS
         self.watch: MemoryWatch | None = None
         self.verdict: tuple[Status, str] | None = None
         self.exit_code: int | None = None
         self.lost = False
         self.killed_at: float | None = None
         self.cpu_seconds = 0.0
+        self.over_memory = False
+        self.progress = 0.0
+        self.stood_still = 0.0
         self._ended = 0.0
         self._terminated_at: float | None = None
         self._next_poll = 0.0
         self._next_news = 0.0
-        self._progress = 0.0
 
     def hear(self, message: dict[str, Any]) -> None:
         """A word from the run server."""
@@ -56,7 +63,7 @@ class Stage:
             self.condemn("harness_error", f"{self.title} could not be started: {message['refused']}", now)
             self.lost = True
         elif "started" in message:
-            self.began = now
+            self.began, self.deadline = now, now + self.request.seconds
             self.watch = MemoryWatch(message["server"], self.request.memory)
             self.watch.main = message["started"]
         elif "ended" in message:
@@ -71,6 +78,15 @@ class Stage:
         if self.watch is None:  # there is nothing yet that could be ended
             self.lost = True
 
+    def stand_still(self, seconds: float) -> None:
+        """Put off all that is due by the time for which nobody could look."""
+        self.stood_still += seconds
+        self.deadline += seconds
+        if self._terminated_at is not None:
+            self._terminated_at += seconds
+        if self.killed_at is not None:
+            self.killed_at += seconds
+
     def check(self, now: float) -> list[str]:
         """Look at the memory and the clock; returns the signals that are due."""
         due = []
@@ -78,13 +94,14 @@ class Stage:
             self.watch.poll()
             self._next_poll = now + self.watch.pause()
             if self.watch.held > self.request.memory and self.killed_at is None:
-                held, cap = self.watch.held >> 20, self.request.memory >> 20
-                reason = f"{self.title} held {held} MiB of memory where the benchmark allows {cap} MiB"
-                self.condemn(self.request.over_memory, reason, now)
+                self.over_memory = self.verdict is None
+                self.condemn(self.request.over_memory, f"{self.title} held more memory than the benchmark allows", now)
                 due.append(self._kill(now))  # a grace would let it grow
-        if self.watch is not None and now > self.began + self.request.seconds:
+        if self.watch is None and now > self.deadline:
+            self.condemn("harness_error", f"the fork server did not answer within {START_SECONDS:g} s", now)
+        if self.watch is not None and now > self.deadline:
             allowed = f"{self.request.seconds:g} s, where the benchmark allows {self.request.allowed}"
-            self.condemn("timeout", f"{self.title} was still running after {allowed}", now)
+            self.condemn("timeout", f"{self.title} was still running after {allowed}; the log shows where", now)
         if self.verdict is not None and self.killed_at is None:
             if self._terminated_at is None:
                 self._terminated_at = now
@@ -107,8 +124,8 @@ class Stage:
         if not self.request.progress or now < self._next_news:
             return None
         self._next_news = now + every
-        before, self._progress = self._progress, _read_progress(self.request.progress, self._progress)
-        return self._progress if self._progress != before else None
+        before, self.progress = self.progress, _read_progress(self.request.progress, self.progress)
+        return self.progress if self.progress != before else None
 
     def pause(self, longest: float) -> float:
         """Seconds until :meth:`check` has something to do, at most ``longest``."""
@@ -123,6 +140,17 @@ class Stage:
     def peak_memory(self) -> int:
         """Bytes, as far as it has been seen."""
         return 0 if self.watch is None else self.watch.peak
+
+    def memory_figures(self) -> str:
+        """The limit and the peak, for people."""
+        return f"limit {self.request.memory >> 20:,} MiB, peak {self.peak_memory() >> 20:,} MiB"
+
+    def warnings(self) -> list[str]:
+        """What a reader of the record should know."""
+        if not self.stood_still:
+            return []
+        held = f"{self.title} was watched by nobody for {self.stood_still:.1f} s, in which the machine or its processes"
+        return [f"{held} were held; its time limit was put off by as much"]
 
 
 def _read_progress(path: str, before: float) -> float:
