@@ -14,7 +14,6 @@ write by its path goes nowhere, and its late commit is refused.
 from __future__ import annotations
 
 import errno
-import functools
 import hashlib
 import json
 import os
@@ -22,23 +21,19 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from genbench.benchmark import STRICT
-from genbench.disk import Disk, hash_inside, is_folder, is_there, read_file
-from genbench.errors import StoreError
-from genbench.job import RESUMED_AT
-from genbench.record import UNFINISHED, Attempt, Record, RecordError, clean, strict_json
+from genbench.disk import Disk, hash_inside, is_folder, is_there
+from genbench.errors import StoreError, clean
+from genbench.ledger import LEDGER, Ledger, last_sign, read_ledger, read_resumed_at
+from genbench.record import UNFINISHED, Attempt, Record
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter
+    pass
 
-LEDGER = "run.json"
-MAX_STEP_BYTES = 32
-MAX_LEDGER_BYTES = 1 << 20
 TOKEN = re.compile(r"[0-9a-f]{16}")
 MAX_RUN = 150
 """Bytes of a run's name in ``.work``: with what is put after it, a file's name of 255 at most."""
@@ -55,29 +50,6 @@ ENDINGS: dict[Kind, str] = {
 
 class FencedOff(StoreError):
     """A result that comes too late: a newer attempt at the run has taken over."""
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """What is known of a run that has no record of it yet.
-
-    Attributes:
-        identity: of the run; what another has left is of no use to it.
-        run: benchmark, model and seed, as folders of the results.
-        token, started: of the attempt under way; None and "" between attempts, and where a commit has parked it.
-        attempts: earlier ones that no committed record holds.
-        number: of the attempt under way, counted since the folder was made; the larger is the newer, whatever the
-            clocks of the harnesses said.
-    """
-
-    identity: str
-    run: list[str]
-    token: str | None
-    started: str
-    attempts: list[Attempt]
-    number: int = 0
-
-    __pydantic_config__ = STRICT
 
 
 def run_name(parts: tuple[str, ...]) -> str:
@@ -241,7 +213,7 @@ class Claim:
         self._number = ledger.number + 1
         self.attempts = [attempt for attempt in ledger.attempts if attempt.token not in known]
         if ledger.token is not None and ledger.token not in known:
-            ended, resumed_at = _last_sign(folder), read_resumed_at(folder)
+            ended, resumed_at = last_sign(folder), read_resumed_at(folder)
             self.attempts.append(Attempt("lost", LOST, ledger.started, ended, ledger.token, resumed_at))
         # The name before the ledger: until that is written, it says what was under way, which is still true.
         self._disk.move(folder, self.folder)
@@ -339,43 +311,6 @@ class Claim:
         self._disk.write_whole(self.folder / LEDGER, json.dumps(asdict(ledger)).encode())
 
 
-def read_resumed_at(folder: Path) -> int | None:
-    """The step that the training in an attempt's folder went on from; None if it began anew, or has not begun."""
-    try:
-        return int(read_file(folder / RESUMED_AT, MAX_STEP_BYTES))
-    except (OSError, ValueError):
-        return None
-
-
-def _last_sign(folder: Path) -> str:
-    """When something was last written into an attempt's folder, UTC, ISO 8601: about when it ended."""
-    with os.scandir(folder) as entries:
-        written = [entry.stat(follow_symlinks=False).st_mtime for entry in entries]
-    return datetime.fromtimestamp(max(written, default=0.0), UTC).isoformat(timespec="seconds")
-
-
-def read_ledger(folder: Path) -> Ledger | None:
-    """The ledger of an attempt's folder, or None where there is none that can be trusted.
-
-    Raises:
-        OSError: if it can't be read.
-    """
-    from pydantic import ValidationError
-
-    if not is_folder(folder):
-        return None
-    try:
-        content = read_file(folder / LEDGER, MAX_LEDGER_BYTES)
-        strict_json(content)
-        return _adapter().validate_json(content)
-    except (RecordError, ValidationError):
-        return None
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.EISDIR, errno.EFBIG):
-            return None
-        raise
-
-
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
@@ -402,13 +337,6 @@ def of_attempt(folder: Path) -> Iterator[None]:
             if is_folder(folder):
                 raise
             raise FencedOff(f"{folder}: is gone; a newer attempt has taken the run over, or it was removed") from error
-
-
-@functools.cache
-def _adapter() -> TypeAdapter[Ledger]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Ledger)
 
 
 def _short(identity: str) -> str:

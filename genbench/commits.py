@@ -20,8 +20,9 @@ from pathlib import Path
 
 from genbench.claims import Claim, Work
 from genbench.disk import hash_inside, is_folder, is_there, read_file
-from genbench.errors import StoreError
-from genbench.record import MAX_RECORD_BYTES, Record, RecordError, parse
+from genbench.errors import RecordError, StoreError
+from genbench.record import Record, parse
+from genbench.strict_json import MAX_RECORD_BYTES
 
 RECORD = "record.json"
 FILE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+=,-]{0,127}\Z")

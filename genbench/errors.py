@@ -81,3 +81,17 @@ class OverBudget(GenbenchError):
     """A model holds more parameters, or spends more, than the benchmark allows; becomes the status ``over_budget``."""
 
     exit_code = 1
+
+
+class RecordError(GenbenchError):
+    """A record that is not what the schema promises."""
+
+
+MAX_REASON = 500
+
+
+def clean(text: str) -> str:
+    """Text that any record can hold: no lone surrogates, no endless line, nothing that a terminal would obey."""
+    text = text.encode("utf-8", "replace").decode()
+    text = "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return text if len(text) <= MAX_REASON else text[:MAX_REASON] + " ..."

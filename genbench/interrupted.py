@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genbench.benchmark import Benchmark
-from genbench.claims import LEFTOVER, Ledger, read_ledger
+from genbench.claims import LEFTOVER
+from genbench.ledger import Ledger, read_ledger
 from genbench.matrix import PlannedRun
 from genbench.record import UNFINISHED, Record
 from genbench.store import RunKey

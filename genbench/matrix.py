@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 from genbench import PROTOCOL_VERSION
 from genbench.benchmark import Benchmark
-from genbench.errors import GenbenchError, SpecError
+from genbench.errors import GenbenchError, RecordError, SpecError
 from genbench.job import ForeignMetrics
 from genbench.plugins import Plugin, Registry, code_sha256, told
-from genbench.record import UNFINISHED, BenchmarkId, ModelId, Record, RecordError
+from genbench.record import UNFINISHED, BenchmarkId, ModelId, Record
 from genbench.selection import SelectedModel
 from genbench.specs import DataSpec, MetricSpec, ModelSpec, resolve_config
 from genbench.store import RunKey, Store

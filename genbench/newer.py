@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from genbench.disk import read_file
-from genbench.record import MAX_RECORD_BYTES, SCHEMA, RecordError, strict_json
+from genbench.errors import RecordError
+from genbench.record import SCHEMA
+from genbench.strict_json import MAX_RECORD_BYTES, strict_json
 
 
 def newer_schema(path: Path) -> int | None:

@@ -23,11 +23,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from genbench.claims import LEFTOVER, Claim, FencedOff, Ledger, Work, as_store_error, read_ledger
+from genbench.claims import LEFTOVER, Claim, FencedOff, Work, as_store_error
 from genbench.commits import RECORD, build, complete, move_away, put, read_record
 from genbench.disk import Disk, is_folder, is_there, sha256_of
-from genbench.errors import GenbenchError, StoreError
-from genbench.record import MAX_RECORD_BYTES, UNFINISHED, Record, RecordError, clean
+from genbench.errors import GenbenchError, RecordError, StoreError, clean
+from genbench.ledger import Ledger, read_ledger
+from genbench.record import UNFINISHED, Record
+from genbench.strict_json import MAX_RECORD_BYTES
 
 __all__ = [
     "MAX_RECORD_BYTES", "RECORD", "Claim", "FencedOff", "Loaded", "RunKey", "Store", "Unreadable", "as_store_error",

@@ -27,9 +27,9 @@ from pathlib import Path
 import factories
 from faulty_disk import Counting, Death, Dying, Failing, Forgetting, Unlinking, build, print_of
 
-from genbench.claims import read_ledger
 from genbench.disk import Disk
 from genbench.errors import StoreError
+from genbench.ledger import read_ledger
 from genbench.record import Attempt, Record, Status
 from genbench.replay import file_differences
 from genbench.store import Claim, RunKey, Store, read_record

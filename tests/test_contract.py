@@ -19,6 +19,7 @@ from torch import nn
 
 from genbench.engine import tasks
 from genbench.engine.contract import build, check_logs, prepare_torch, require_device
+from genbench.engine.environment import describe
 from genbench.engine.parameters import count_parameters
 from genbench.engine.score import score
 from genbench.engine.train import train
@@ -134,7 +135,8 @@ def scored(job: Any, monkeypatch: pytest.MonkeyPatch, *scores: dict[str, Score])
         "milestones": [position] * (len(scores) - 1),
         "spent": {"images": 48, "flops": 2.0, "seconds": 2.0, "steps": 6},
     }
-    outcome_file(job.folder, "train").write_text(json.dumps({"result": trained}))
+    for stage, result in (("train", trained), ("evaluate", {"environment": describe(job.budget)})):
+        outcome_file(job.folder, stage).write_text(json.dumps({"result": result}))
     (job.folder / TRAINING_CURVE).write_text("step,loss,fid\r\n2,0.5,7.0\r\n")
     return score(job)
 

@@ -18,7 +18,7 @@ from store_faults import SCENARIOS, Points
 
 import genbench.store
 from genbench.disk import Calls, Disk, is_there, read_file
-from genbench.record import RecordError
+from genbench.errors import RecordError
 from genbench.store import Store
 
 SLICE = 8

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from genbench.errors import RecordError
 from genbench.migrations import STEPS, forward
-from genbench.record import SCHEMA, Attempt, RecordError, parse
+from genbench.record import SCHEMA, Attempt, parse
 from genbench.store import RunKey, Store
 
 OLD = Path(__file__).with_name("data") / "record-schema-1.json"

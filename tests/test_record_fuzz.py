@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genbench.record import MAX_DEPTH, MAX_DIGITS, MAX_RECORD_BYTES, Record, RecordError, parse, stable, strict_json
+from genbench.errors import RecordError
+from genbench.record import Record, parse, stable
+from genbench.strict_json import MAX_DEPTH, MAX_DIGITS, MAX_RECORD_BYTES, strict_json
 
 GOOD = json.loads(factories.record().to_json())
 NUMBERS = st.integers() | st.floats() | st.integers(-(10**400), 10**400)

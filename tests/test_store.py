@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genbench.errors import GenbenchError, StoreError
-from genbench.record import SCHEMA, VOLATILE, RecordError, json_schema, parse, stable
+from genbench.errors import GenbenchError, RecordError, StoreError
+from genbench.record import SCHEMA, VOLATILE, json_schema, parse, stable
 from genbench.store import FOLDER, MAX_RECORD_BYTES, RunKey, Store, model_folder
 
 KEY = RunKey("tiny", "toy", 0)

@@ -184,7 +184,7 @@ def _refuse_newer(store: Store, runs: Sequence[PlannedRun]) -> None:
 
 def _records(store: Store, runs: Sequence[PlannedRun]) -> list[Record]:
     """The records that there are; of those that can't be read it is told why."""
-    from genbench.record import RecordError
+    from genbench.errors import RecordError
 
     records = []
     for run in runs:

@@ -39,9 +39,9 @@ def command(run: str, n: int, output: Path, benchmark: str | None, seed: int | N
       genbench sample digits/vae/seed-3 -n 5000 -o vae.npz
       genbench sample mine/vae/seed-3 -b ./mine.toml -o grid.png
     """
+    from genbench.errors import RecordError
     from genbench.executors.task import task
     from genbench.plugins import code_sha256
-    from genbench.record import RecordError
     from genbench.replay import benchmark_of
     from genbench.report.printable import printable
     from genbench.selection import select_model

@@ -33,7 +33,7 @@ def command(run: str, results: Path, as_json: bool) -> None:
       genbench show 'digits/dcgan[width=128]/seed-3'
       genbench show results/digits/vae/seed-0 --json | jq .scores.fid
     """
-    from genbench.record import RecordError
+    from genbench.errors import RecordError
     from genbench.replay import LINK, link_on_the_way
     from genbench.store import RECORD, Store, read_record
 
@@ -63,7 +63,7 @@ def command(run: str, results: Path, as_json: bool) -> None:
 
 def siblings(folder: Path, record: Record) -> list[Record]:
     """The readable records of all seeds of a run's model under the same definition, the run's own among them."""
-    from genbench.record import RecordError
+    from genbench.errors import RecordError
     from genbench.store import RECORD, read_record
 
     found = []

@@ -94,7 +94,7 @@ def command(
       genbench verify digits/vae/seed-3 --retrain
       genbench verify digits-smoke --retrain --json
     """
-    from genbench.record import RecordError
+    from genbench.errors import RecordError
     from genbench.replay import LINK, place_of, place_problems
     from genbench.store import RECORD, Store, read_record
 

@@ -15,8 +15,9 @@ from genbench.engine.checkpoint import whole_file
 from genbench.engine.contract import prepare_torch
 from genbench.engine.scoring import material_of, score
 from genbench.engine.scoring.material import Material
+from genbench.errors import clean
 from genbench.job import MEASURED, SEEN, Job, write_json
-from genbench.record import Score, clean
+from genbench.record import Score
 
 
 def keep_seen(folder: Path, material: Material) -> None:

@@ -12,10 +12,9 @@ from typing import Any
 import torch
 
 from genbench.engine import blame, device
-from genbench.errors import Diverged, GenbenchError, InvalidOutput, OverBudget
+from genbench.errors import Diverged, GenbenchError, InvalidOutput, OverBudget, clean
 from genbench.executors.mark import DISK_REFUSALS, UNWRITTEN, UNWRITTEN_DISK
 from genbench.job import outcome_file, read_job, write_json
-from genbench.record import clean
 from genbench.versions import versions
 
 STAGES = {

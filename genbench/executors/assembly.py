@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from genbench import __version__
-from genbench.claims import Claim, now, read_resumed_at
+from genbench.claims import Claim, now
+from genbench.errors import clean
 from genbench.executors.stages import Outcome
 from genbench.job import LOG, Job
-from genbench.record import Attempt, Milestone, Record, Score, Status, clean
+from genbench.ledger import read_resumed_at
+from genbench.record import Attempt, Milestone, Record, Score, Status
 from genbench.store import sha256_of
 
 ARTIFACTS = (

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from genbench.claims import of_attempt
 from genbench.commits import UNTRUSTED
 from genbench.disk import Disk, is_there, read_file
+from genbench.errors import RecordError, clean
 from genbench.job import MEASURED, SEEN, ForeignMetrics, Job
-from genbench.record import RecordError, Score, clean, strict_json
+from genbench.record import Score
 from genbench.specs import MetricSpec
+from genbench.strict_json import strict_json
 
 if TYPE_CHECKING:
     from genbench.executors.protocol import StageEnd

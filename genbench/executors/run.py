@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from genbench.claims import Claim, FencedOff, of_attempt
-from genbench.errors import StoreError
+from genbench.errors import RecordError, StoreError, clean
 from genbench.executors.assembly import assemble, attempt_of
 from genbench.executors.context import Context, make_job
 from genbench.executors.ends import read_ends
@@ -18,8 +18,9 @@ from genbench.executors.supervision import Killed, Stop
 from genbench.job import Job
 from genbench.matrix import PlannedRun
 from genbench.newer import newer_schema
-from genbench.record import MAX_RECORD_BYTES, UNFINISHED, Attempt, Record, RecordError, Status, clean, parse
+from genbench.record import UNFINISHED, Attempt, Record, Status, parse
 from genbench.store import RECORD
+from genbench.strict_json import MAX_RECORD_BYTES
 
 ATTEMPTS = 3
 """The most that one call makes at a run whose ends say nothing about the model."""
