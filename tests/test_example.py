@@ -53,6 +53,7 @@ def test_the_example_stands_in_the_table_beside_the_others(flow, tmp_path):
     for row in rows.values():
         assert row["ok"] == 1
         assert {"fid", "bits_per_dim"} <= set(row["scores"])
+        assert row["scores"]["bits_per_dim"]["audit"] == "passed"
 
 
 def test_the_example_keeps_the_contract(flow):
