@@ -11,9 +11,9 @@ from torch._C._autograd import _get_sequence_nr
 from genbench.engine.flops.counter import FlopCounter
 from genbench.engine.rng import stable_seed
 
-FIRST_STEPS = 16
+FIRST_STEPS = 8
 """Steps at the start that are all counted."""
-LONGEST_BLOCKS = ((64, 16), (256, 64))
+LONGEST_BLOCKS = ((64, 28), (256, 64))
 """Before the step of a pair, one step in so many is counted; later one in ``LONGEST``."""
 LONGEST = 128
 TOLERANCE = 0.007
@@ -56,7 +56,7 @@ class FlopMeter:
     one can be counted. What tells steps apart at no cost is the number of operations that autograd recorded in them, a
     counter that torch keeps for each thread. Steps with the same number are of one *kind*.
 
-    - Steps 0-15 are counted, then one in each block of 128 (fewer at the beginning), at a place that a hash of
+    - Steps 0-7 are counted, then one in each block of 128 (fewer at the beginning), at a place that a hash of
       (seed, step) chooses.
     - A step that is not counted is charged the lesser of the last two counts of its kind. The next count of that kind
       corrects this: the steps since the last one are then charged the mean of the two. So a cost that drifts, jumps or
