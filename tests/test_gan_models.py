@@ -22,6 +22,7 @@ from genbench import Batch, DataSpec, ModelSpec
 from genbench.engine.checkpoint import load_state, save_state
 from genbench.errors import SpecError
 from genbench.specs import resolve_config
+from genbench_blocks.pixels import to_levels, to_unit
 from genbench_cgan.cgan import CGAN, ProjectionDiscriminator
 from genbench_gan import augment, losses
 from genbench_gan.blocks import (
@@ -30,8 +31,6 @@ from genbench_gan.blocks import (
     Generator,
     pyramid,
     refresh_batch_norm,
-    to_levels,
-    to_unit,
 )
 from genbench_gan.dcgan import DCGAN
 

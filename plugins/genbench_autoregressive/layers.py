@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genbench_blocks.pixels import to_unit
+
 
 class GroupedConv(nn.Conv2d):
     """A convolution over rows of features that belong to the image's channels in turn, masked at its last column.
@@ -141,7 +143,7 @@ class CausalNet(nn.Module):
     def encode(self, x: Tensor) -> Tensor:
         """uint8 in ``0 .. levels - 1`` as float in [-1, 1]. Zero padding then reads as the middle of the range,
         which the map of positions corrects for."""
-        return x.float() * (2.0 / (self.levels - 1)) - 1.0
+        return to_unit(x, self.levels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits ``[B, levels, C, H, W]`` of uint8 ``[B, C, H, W]``."""

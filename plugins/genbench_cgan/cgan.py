@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from genbench import Batch, DataSpec
+from genbench_blocks.pixels import to_unit
 from genbench_cgan.config import CGANConfig
 from genbench_gan.augment import augment
-from genbench_gan.blocks import Features, Generator, normalised, refresh_batch_norm, to_unit
+from genbench_gan.blocks import Features, Generator, normalised, refresh_batch_norm
 from genbench_gan.losses import hinge_d, hinge_g, r1_penalty
 from genbench_gan.pair import AdversarialPair, descend
 

@@ -18,16 +18,6 @@ WIDEST = 256
 """Channels above which doubling stops."""
 
 
-def to_unit(x: Tensor, levels: int) -> Tensor:
-    """uint8 values ``0 .. levels - 1`` as float32 in [-1, 1]."""
-    return x.float() * (2.0 / (levels - 1)) - 1.0
-
-
-def to_levels(y: Tensor, levels: int) -> Tensor:
-    """The inverse of :func:`to_unit`: rounded to the nearest level and clipped; uint8."""
-    return ((y + 1.0) * ((levels - 1) / 2.0)).round_().clamp_(0, levels - 1).to(torch.uint8)
-
-
 def pyramid(side: int) -> tuple[int, int]:
     """(base, doublings): the side halved while that is whole and leaves 4 or more. 8 -> (4, 1), 28 -> (7, 2)."""
     base, doublings = side, 0

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from genbench import Batch, DataSpec
+from genbench_blocks.pixels import to_unit
 from genbench_gan.augment import augment
-from genbench_gan.blocks import Discriminator, Generator, refresh_batch_norm, to_unit
+from genbench_gan.blocks import Discriminator, Generator, refresh_batch_norm
 from genbench_gan.config import DCGANConfig
 from genbench_gan.losses import cross_entropy_d, non_saturating_g, r1_penalty
 from genbench_gan.pair import AdversarialPair, descend

@@ -13,7 +13,7 @@ from torch.optim import Adam
 from genbench import DataSpec
 from genbench_blocks.ema import EMA
 from genbench_blocks.optim import load_optimizer_state, optimizer_state
-from genbench_gan.blocks import to_levels
+from genbench_blocks.pixels import to_levels
 from genbench_gan.config import AdversarialConfig
 
 MOST_REFRESH_BATCHES = 32

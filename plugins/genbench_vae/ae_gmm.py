@@ -18,8 +18,9 @@ from genbench import Batch, DataSpec
 from genbench_blocks.descent import Descent
 from genbench_blocks.ema import EMA
 from genbench_blocks.likelihoods import gumbel_like
+from genbench_blocks.pixels import to_levels, to_unit
 from genbench_vae.config import AEGMMConfig
-from genbench_vae.nets import Decoder, Encoder, initialise_last, scaled
+from genbench_vae.nets import Decoder, Encoder, initialise_last
 
 ENCODED_PER_TRAINED = 1 / 8
 """Images encoded for the mixture, at most, for each image trained on. Encoding one costs about a sixth of training on
@@ -42,7 +43,7 @@ class Networks(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """Codes ``[B, latent]`` of uint8 ``[B, C, H, W]``."""
-        return self.encoder(scaled(x, self.levels))
+        return self.encoder(to_unit(x, self.levels))
 
     def decode(self, z: Tensor) -> Tensor:
         """Images in about [-1, 1], float ``[B, C, H, W]``, of codes ``[B, latent]``."""
@@ -62,7 +63,7 @@ class AutoencoderMixture:
     def train_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         self.nets.train()
         codes = self.nets.encode(batch.x)
-        errors = (self.nets.decode(codes) - scaled(batch.x, self.data.levels)).square().flatten(1).sum(dim=1)  # [B]
+        errors = (self.nets.decode(codes) - to_unit(batch.x, self.data.levels)).square().flatten(1).sum(dim=1)  # [B]
         error, norm = errors.mean(), codes.square().sum(dim=1).mean()
         loss = 0.5 * (error + self.config.code_penalty * norm) / self.data.dims
         self.descent.step(loss, progress)
@@ -116,8 +117,7 @@ class AutoencoderMixture:
         component = (logits + gumbel_like(logits.expand(n, -1).contiguous())).argmax(dim=1)  # [n]
         noise = torch.randn(n, means.shape[1], 1, device=self.device)
         z = means[component] + (factors[component] @ noise).squeeze(2)  # [n, latent]
-        value = (self.ema.average.decode(z) + 1.0) * (0.5 * (self.data.levels - 1))
-        return value.round().clamp(0, self.data.levels - 1).to(torch.uint8)
+        return to_levels(self.ema.average.decode(z), self.data.levels)
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -137,11 +137,6 @@ class Decoder(nn.Module):
         return x.unflatten(1, (self.size, self.shape.channels))
 
 
-def scaled(x: Tensor, levels: int) -> Tensor:
-    """uint8 in ``0 .. levels - 1`` as float in [-1, 1]."""
-    return x.float() * (2.0 / (levels - 1)) - 1.0
-
-
 def initialise_last(decoder: Decoder) -> None:
     """Start from an output that is near zero, whatever the code."""
     last = decoder.stages[-2]

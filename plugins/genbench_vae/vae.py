@@ -14,8 +14,9 @@ from genbench import Batch, DataSpec
 from genbench_blocks.descent import Descent
 from genbench_blocks.ema import EMA
 from genbench_blocks.likelihoods import discrete_output, gumbel_like
+from genbench_blocks.pixels import to_unit
 from genbench_vae.config import VAEConfig
-from genbench_vae.nets import Decoder, Encoder, initialise_last, scaled
+from genbench_vae.nets import Decoder, Encoder, initialise_last
 
 LOG_2_PI = math.log(2.0 * math.pi)
 
@@ -74,7 +75,7 @@ class Networks(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """log p(x | z) and log p(z) - log q(z | x), float ``[B]`` each, at one draw z ~ q(z | x) an example."""
-        mean, log_scale = self.encoder(scaled(x, self.levels)).chunk(2, dim=1)  # [B, latent] each
+        mean, log_scale = self.encoder(to_unit(x, self.levels)).chunk(2, dim=1)  # [B, latent] each
         log_scale = log_scale.clamp(-7.0, 3.0)
         z = mean + log_scale.exp() * torch.randn_like(mean)
         log_likelihood = self.output.log_prob(self.decoder(z), x).flatten(1).sum(dim=1)
