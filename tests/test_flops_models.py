@@ -73,6 +73,15 @@ def vae_step(config: Any, step: int) -> int:
     return autoencoder(config.width, config.latent, 2 * config.latent, 3 * config.logistics)
 
 
+def hvae_step(config: Any, step: int) -> int:
+    # Groups at 2 x 2 and 4 x 4: prior, posterior of decoder's and encoder's features, and the way back.
+    c, groups = config.channels, 0
+    for places, features in ((2 * 2, 2 * config.width), (4 * 4, config.width)):
+        prior, posterior = features * 2 * c, 2 * features * features + features * 2 * c
+        groups += places * (prior + posterior + c * features)
+    return vae_step(config, step) + 3 * groups
+
+
 def ae_gmm_step(config: Any, step: int) -> int:
     return autoencoder(config.width, config.latent, config.latent, 1)
 
@@ -88,6 +97,48 @@ def pixelcnn_step(config: Any, step: int) -> int:
     return places * (3 * (blocks + head) - first_vertical - first_horizontal)
 
 
+def cpixelcnn_step(config: Any, step: int) -> int:
+    # A one-hot vector of 10 classes, which is a constant, times a matrix: for each block two stacks' gates.
+    return pixelcnn_step(config, step) + 2 * 10 * config.blocks * 2 * 2 * config.channels
+
+
+def pixelcnn_pp_step(config: Any, step: int) -> int:
+    stems = 64 * (3 * 7 + 3) * config.channels  # of the image, which is a constant
+    first = 64 * config.channels**2
+    logits = 64 * config.channels * 3 * config.logistics
+    features = [config.channels + scale * config.widen for scale in range(config.scales)]
+    places = [64, 16, 4]
+    # A block: vertical 2 x 3 and out to twice as many, the message, horizontal 1 x 2 and out to twice as many.
+    blocks = sum(2 * config.blocks * (6 + 2 + 1 + 2 + 2) * p * c * c for p, c in zip(places, features, strict=True))
+    # Down: 2 x 3 and 1 x 2 for each place of the lower resolution; up: 2 x 2 from each, twice.
+    between = sum((6 + 2 + 2 * 4) * p * c * d for p, c, d in zip(places[1:], features, features[1:], strict=False))
+    return 3 * (stems + first + blocks + between + logits) - stems
+
+
+def transformer_step(config: Any, step: int) -> int:
+    places, d, levels = 8 * 8, config.width, 17
+    # Values 2 rows above, 3 columns to either side and 3 to the left, and of a row's first the one before it; twice,
+    # as numbers and as flags. They are constants.
+    stem = 2 * (2 * 7 + 3 + 1) * d
+    layer = 3 * d * d + d * d + 2 * config.expansion * d * d + 2 * places * d  # the last: scores and averages
+    return places * (3 * (stem + config.layers * layer + d * levels) - stem)
+
+
+def ddpm_step(config: Any, step: int) -> int:
+    # Half the resolution is 4 x 4 places of w features, a quarter 2 x 2 of twice as many.
+    w, embedding = config.width, 4 * config.width
+
+    def block(places: int, inputs: int, outputs: int) -> int:
+        skip = places * inputs * outputs if inputs != outputs else 0
+        return places * 9 * (inputs + outputs) * outputs + skip + embedding * 2 * outputs
+
+    stem = 16 * 9 * 4 * w
+    waves = w * embedding
+    blocks = block(16, w, w) + 2 * block(4, 2 * w, 2 * w) + block(16, 2 * w, w)
+    others = embedding**2 + 4 * (4 * w) * (2 * w) + 4 * (2 * w) * (4 * w) + 16 * 9 * w * 4
+    return 3 * (stem + waves + blocks + others) - stem - waves  # the noisy image and the step are constants
+
+
 def nothing(config: Any, step: int) -> int:
     return 0
 
@@ -96,8 +147,16 @@ BY_HAND: dict[str, Callable[[Any, int], int]] = {
     "dcgan": gan_step,
     "cgan": gan_step,
     "vae": vae_step,
+    "beta-vae": vae_step,
+    "cvae": vae_step,  # looking a label up costs no multiply-add
+    "hvae": hvae_step,
     "ae-gmm": ae_gmm_step,
     "pixelcnn": pixelcnn_step,
+    "cpixelcnn": cpixelcnn_step,
+    "pixelcnn-pp": pixelcnn_pp_step,
+    "transformer": transformer_step,
+    "ctransformer": transformer_step,  # looking a class up costs no multiply-add
+    "ddpm": ddpm_step,
     "marginals": nothing,
     "class-marginals": nothing,
     "train-copy": nothing,

@@ -1,4 +1,4 @@
-"""The autoencoders, and the distributions of discrete pixels that they share with others."""
+"""The autoencoders: their networks, their likelihoods, and what sets each apart."""
 
 from __future__ import annotations
 
@@ -9,17 +9,28 @@ import pytest
 import torch
 
 from genbench import Batch, DataSpec
-from genbench_blocks.likelihoods import Categorical, DiscretisedLogistics, discrete_output
-from genbench_vae import small_images
+from genbench_vae import labelled_images, small_images
 from genbench_vae.ae_gmm import AutoencoderMixture
-from genbench_vae.config import AEGMMConfig, VAEConfig
+from genbench_vae.beta_vae import BetaVAE
+from genbench_vae.config import AEGMMConfig, BetaVAEConfig, CVAEConfig, HVAEConfig, VAEConfig
+from genbench_vae.cvae import CVAE
+from genbench_vae.hvae import HVAE
+from genbench_vae.latents import LatentGroup, MixturePrior
 from genbench_vae.nets import Decoder, Encoder
-from genbench_vae.vae import VAE, MixturePrior
+from genbench_vae.vae import VAE
 
 CPU = torch.device("cpu")
-DIGITS = DataSpec((1, 8, 8), levels=17)
-SMALL_VAE = VAEConfig(batch_size=8, width=8, latent=4, prior_components=3)
+DIGITS = DataSpec((1, 8, 8), levels=17, classes=3)
+SMALL = {"batch_size": 8, "width": 8, "latent": 4, "prior_components": 3}
 SMALL_AE = AEGMMConfig(batch_size=8, width=8, latent=4, components=2)
+SMALL_VAE = VAEConfig(**SMALL)
+VAES = [
+    pytest.param(VAE, SMALL_VAE, id="vae"),
+    pytest.param(BetaVAE, BetaVAEConfig(**SMALL | {"prior_components": 1}), id="beta-vae"),
+    pytest.param(CVAE, CVAEConfig(**SMALL), id="cvae"),
+    pytest.param(HVAE, HVAEConfig(**SMALL), id="hvae"),
+]
+MODELS = [*VAES, pytest.param(AutoencoderMixture, SMALL_AE, id="ae-gmm")]
 
 
 def images(n, data, seed=0):
@@ -27,71 +38,25 @@ def images(n, data, seed=0):
     return torch.randint(data.levels, (n, *data.shape), generator=generator, dtype=torch.uint8)
 
 
-def trained(kind, config, data=DIGITS, steps=4, x=None):
+def labels_of(n, data):
+    """Every model is handed them in training, as the core does."""
+    return None if data.classes is None else torch.arange(n) % data.classes
+
+
+def batch_of(n, data, seed=0):
+    return Batch(images(n, data, seed), labels_of(n, data))
+
+
+def trained(kind, config, data=DIGITS, steps=4):
     torch.default_generator.manual_seed(0)
     model = kind(config, data, CPU)
     for step in range(steps):
-        model.train_step(Batch(images(config.batch_size, data, step) if x is None else x, None), step / steps)
+        model.train_step(batch_of(config.batch_size, data, step), step / steps)
     return model
 
 
 def training_batches(data=DIGITS, count=6):
-    return iter([Batch(images(8, data, seed), None) for seed in range(count)])
-
-
-# The distributions of pixels
-
-
-@pytest.mark.parametrize("levels", [2, 17, 256])
-@pytest.mark.parametrize("kind", [Categorical, DiscretisedLogistics])
-@pytest.mark.parametrize("scale", [0.1, 3.0, 30.0])
-def test_the_mass_of_all_levels_is_one(levels, kind, scale):
-    output = Categorical(levels) if kind is Categorical else DiscretisedLogistics(levels, 4)
-    generator = torch.Generator().manual_seed(0)
-    # 6 settings, from broad to narrower than a bin, each at all levels.
-    parameters = scale * torch.randn(6, output.size, 1, generator=generator, dtype=torch.float64)
-    every = torch.arange(levels, dtype=torch.uint8).expand(6, -1)  # [6, levels]
-    log_mass = output.log_prob(parameters.expand(-1, -1, levels), every)
-    assert log_mass.isfinite().all()
-    torch.testing.assert_close(log_mass.exp().sum(dim=1), torch.ones(6, dtype=torch.float64), rtol=1e-9, atol=0)
-
-
-def test_a_bin_of_a_logistic_holds_the_difference_of_its_distribution_function():
-    output = DiscretisedLogistics(256, 1)
-    mean, log_scale = 0.2, 0.5
-    parameters = torch.tensor([[0.0, mean, log_scale]], dtype=torch.float64)
-    scale = math.exp(log_scale - 2.0)  # an output of 0 stands for the scale exp(-2)
-
-    def cdf(value):
-        return 1 / (1 + math.exp(-(value - mean) / scale))
-
-    for level, low, high in (
-        (0, 0.0, cdf(-254 / 255)),
-        (100, cdf(199 / 255 - 1), cdf(201 / 255 - 1)),
-        (255, cdf(254 / 255), 1.0),
-    ):
-        x = torch.tensor([level], dtype=torch.uint8)
-        assert output.log_prob(parameters, x).item() == pytest.approx(math.log(high - low), rel=1e-9)
-
-
-@pytest.mark.parametrize("output", [Categorical(6), DiscretisedLogistics(6, 3)])
-def test_levels_are_drawn_as_often_as_their_mass_says(output):
-    torch.default_generator.manual_seed(0)
-    n = 20_000
-    parameters = torch.randn(1, output.size, 1)
-    mass = output.log_prob(parameters.expand(-1, -1, 6), torch.arange(6, dtype=torch.uint8)[None])[0].exp()
-    drawn = output.sample(parameters.expand(n, -1, -1).contiguous())
-    frequency = torch.bincount(drawn.flatten().long(), minlength=6) / n
-    assert len(frequency) == 6
-    assert ((frequency - mass).abs() < 4.5 * (mass * (1 - mass) / n).sqrt() + 1e-6).all()
-
-
-def test_gradients_of_a_mixture_stay_finite_far_from_the_data():
-    output = DiscretisedLogistics(256, 2)
-    parameters = torch.tensor([[-50.0, 50.0, -90.0, 90.0, -60.0, 60.0]], requires_grad=True)
-    for level in (0, 128, 255):
-        output.log_prob(parameters, torch.tensor([level], dtype=torch.uint8)).sum().backward()
-    assert parameters.grad.isfinite().all()
+    return iter([batch_of(8, data, seed) for seed in range(count)])
 
 
 # Networks
@@ -120,71 +85,208 @@ def test_the_prior_is_a_density(components):
 # Models
 
 
-@pytest.mark.parametrize("levels", [3, 12])  # logits, logistics
-@pytest.mark.parametrize("prior_components", [1, 3])
-def test_importance_weights_average_to_the_probability_that_quadrature_gives(levels, prior_components):
-    data = DataSpec((1, 1, 2), levels=levels)
+def flat_quadrature(nets, label):
+    """Parameters of the pixels at a grid of codes, and the grid's weights, which add up to 1."""
+    z = torch.linspace(-9, 9, 201)[:, None]
+    labels = None if label is None else torch.full((len(z),), label)
+    weights = nets.prior.log_prob(z, labels).double().exp() * (z[1, 0] - z[0, 0]).double()
+    return nets.decoder(z, labels), weights
+
+
+def hierarchical_quadrature(nets, label):
+    """The same over two codes: one at the top, and one below it in units of its prior."""
+    z = torch.linspace(-8, 8, 101)[:, None]
+    unit = torch.linspace(-5, 5, 41)
+    (stage,) = nets.stages
+    features = nets.dense(z).unflatten(1, nets.shape.coarsest)  # [z, features, 1, 1]
+    mean, log_scale = stage.group.prior(features).chunk(2, dim=1)  # [z, 1, 1, 1] each
+    below = mean + log_scale.exp() * unit.view(1, -1, 1, 1)  # [z, unit, 1, 1]
+    entered = stage.group.enter(below.reshape(-1, 1, 1, 1)) + features.repeat_interleave(len(unit), dim=0)
+    top = nets.prior.log_prob(z).double().exp() * (z[1, 0] - z[0, 0]).double()
+    normal = torch.exp(-0.5 * unit.double().square()) / math.sqrt(2 * math.pi) * (unit[1] - unit[0]).double()
+    return nets.pixels(stage.go(entered)), (top[:, None] * normal).flatten()
+
+
+@pytest.mark.parametrize("levels", [3, 9])  # logits, logistics
+@pytest.mark.parametrize(
+    ("kind", "config", "quadrature"),
+    [
+        (VAE, VAEConfig(8, 8, latent=1, prior_components=3), flat_quadrature),
+        (BetaVAE, BetaVAEConfig(8, 8, latent=1), flat_quadrature),
+        (CVAE, CVAEConfig(8, 8, latent=1, prior_components=3), flat_quadrature),
+        (HVAE, HVAEConfig(8, 8, latent=1, prior_components=3, channels=1), hierarchical_quadrature),
+    ],
+    ids=["vae", "beta-vae", "cvae", "hvae"],
+)
+def test_importance_weights_average_to_the_probability_that_quadrature_gives(kind, config, quadrature, levels):
+    data = DataSpec((1, 1, 2), levels=levels, classes=2)
     # After few steps q is still broad: the weights' variance is small, and an average of them tells something.
-    config = VAEConfig(batch_size=8, width=8, latent=1, prior_components=prior_components)
-    model = trained(VAE, config, data, steps=3)
+    model = trained(kind, config, data, steps=3)
+    label = 1 if model.conditional else None
     x = torch.cartesian_prod(torch.arange(levels), torch.arange(levels)).to(torch.uint8).view(-1, 1, 1, 2)
 
-    nets, z = model.ema.average, torch.linspace(-9, 9, 1001)[:, None]
     with torch.no_grad():
-        parameters, prior = nets.decoder(z), nets.prior.log_prob(z).double().exp()
-        of_each = [nets.output.log_prob(parameters, one.expand(len(z), -1, -1, -1)).double() for one in x]
-    likelihood = torch.stack(of_each).flatten(2).sum(dim=2).exp()  # [images, z]
-    exact = torch.trapezoid(likelihood * prior, z[:, 0].double(), dim=1)
+        parameters, grid = quadrature(model.ema.average, label)
+        output = model.ema.average.output
+        likelihood = torch.stack(
+            [output.log_prob(parameters, one.expand(len(grid), -1, -1, -1)).double().flatten(1).sum(1) for one in x]
+        ).exp()  # [images, grid]
+    exact = likelihood @ grid
     assert exact.sum().item() == pytest.approx(1.0, abs=1e-4)
 
+    draws = 80_000 // len(x)  # weights are skewed: a few hundred would not tell their standard error
+    labels = None if label is None else torch.full((len(x) * draws,), label)
     torch.default_generator.manual_seed(1)
-    weights = torch.stack([model.log_prob(x).double().exp() for _ in range(1000)])  # [draws, images]
-    error = weights.std(dim=0) / math.sqrt(1000)
+    weights = model.log_prob(x.repeat(draws, 1, 1, 1), labels).double().exp().view(draws, -1)  # [draws, images]
+    error = weights.std(dim=0) / math.sqrt(draws)
     assert (error < 0.2 * exact).all()
     assert ((weights.mean(dim=0) - exact).abs() < 4.5 * error).all()
 
 
-def test_the_output_is_categorical_for_few_levels_only():
-    assert isinstance(discrete_output(8), Categorical)
-    assert isinstance(discrete_output(17), DiscretisedLogistics)
-
-
-@pytest.mark.parametrize(("kind", "config"), [(VAE, SMALL_VAE), (AutoencoderMixture, SMALL_AE)])
+@pytest.mark.parametrize(("kind", "config"), MODELS)
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 9, 13)])
 def test_a_model_rebuilt_from_its_state_goes_on_bit_for_bit(kind, config, shape):
-    data = DataSpec(shape, levels=256)
+    data = DataSpec(shape, levels=256, classes=3)
     first = trained(kind, config, data)
     second = kind(config, data, CPU)
     second.load_state_dict(first.state_dict())
     for model in (first, second):
         torch.default_generator.manual_seed(7)
-        model.train_step(Batch(images(8, data, 9), None), 0.6)
+        model.train_step(batch_of(8, data, 9), 0.6)
     assert_same_state(first.state_dict(), second.state_dict())
 
 
-@pytest.mark.parametrize(("kind", "config"), [(VAE, SMALL_VAE), (AutoencoderMixture, SMALL_AE)])
+@pytest.mark.parametrize(("kind", "config"), MODELS)
 def test_training_lowers_its_loss(kind, config):
-    x = images(8, DIGITS) // 4
+    batch = Batch(images(8, DIGITS) // 4, labels_of(8, DIGITS))
     torch.default_generator.manual_seed(0)
     model = kind(config, DIGITS, CPU)
-    logs = [model.train_step(Batch(x, None), step / 60) for step in range(60)]
-    name = "nats" if kind is VAE else "squared_error"
+    logs = [model.train_step(batch, step / 40) for step in range(40)]
+    name = "squared_error" if kind is AutoencoderMixture else "nats"
     assert logs[-1][name].item() < 0.75 * logs[0][name].item()
 
 
-@pytest.mark.parametrize("n", [1, 7])
-def test_samples_are_levels_and_leave_the_model_as_it_was(n):
-    data = DataSpec((3, 9, 13), levels=5)
-    for kind, config in ((VAE, SMALL_VAE), (AutoencoderMixture, SMALL_AE)):
-        model = trained(kind, config, data)
-        if kind is AutoencoderMixture:
-            model.prepare_for_eval(training_batches(data))
-        before = copy_of(model.state_dict())
-        drawn = model.sample(n)
+@pytest.mark.parametrize(("kind", "config"), MODELS)
+def test_samples_are_levels_and_leave_the_model_as_it_was(kind, config):
+    data = DataSpec((3, 9, 13), levels=5, classes=2)
+    model = trained(kind, config, data)
+    if kind is AutoencoderMixture:
+        model.prepare_for_eval(training_batches(data))
+    before = copy_of(model.state_dict())
+    for n in (1, 7):
+        drawn = model.sample(n, labels_of(n, data) if kind is CVAE else None)
         assert drawn.dtype == torch.uint8
         assert drawn.shape == (n, 3, 9, 13)
         assert drawn.max() < 5
-        assert_same_state(before, model.state_dict())
+    assert_same_state(before, model.state_dict())
+
+
+@pytest.mark.parametrize(("kind", "config"), VAES)
+def test_an_example_scored_alone_is_one_of_a_batch_of_one(kind, config):
+    model = trained(kind, config, steps=2)
+    found = model.log_prob(images(1, DIGITS), labels_of(1, DIGITS) if kind is CVAE else None)
+    assert found.shape == (1,)
+    assert found.isfinite().all()
+
+
+def test_an_unconditional_model_learns_the_same_with_labels_and_without():
+    unlabelled = DataSpec((1, 8, 8), levels=17)
+    for kind in (VAE, HVAE):
+        config = SMALL_VAE if kind is VAE else HVAEConfig(**SMALL)
+        assert_same_state(trained(kind, config).state_dict(), trained(kind, config, unlabelled).state_dict())
+
+
+# One model each
+
+
+@pytest.mark.parametrize("progress", [0.0, 0.1, 0.2, 0.9])
+def test_the_weight_of_the_kl_term_is_beta_times_that_of_the_vae(progress):
+    weights = [
+        kind(config, DIGITS, CPU).kl_weight(progress)
+        for kind, config in ((VAE, SMALL_VAE), (BetaVAE, BetaVAEConfig(**SMALL, beta=2.5)))
+    ]
+    assert weights[1] == 2.5 * weights[0]
+    assert weights[0] == pytest.approx(min(1.0, progress / 0.2))
+
+
+def test_a_vae_trained_with_another_beta_is_scored_at_beta_one():
+    trained_so = trained(BetaVAE, BetaVAEConfig(**SMALL, beta=7.0))
+    as_vae = VAE(SMALL_VAE, DIGITS, CPU)
+    as_vae.load_state_dict(trained_so.state_dict())
+    found = []
+    for model in (trained_so, as_vae):
+        torch.default_generator.manual_seed(0)
+        found.append(model.log_prob(images(4, DIGITS)))
+    assert torch.equal(*found)
+
+
+def test_a_conditional_vae_draws_what_it_is_asked_for_and_finds_it_likelier():
+    data = DataSpec((1, 2, 4), levels=17, classes=2)
+    torch.default_generator.manual_seed(0)
+    model = CVAE(CVAEConfig(batch_size=16, width=8, latent=2, prior_components=2), data, CPU)
+    labels = torch.arange(16) % 2
+    x = (images(16, DataSpec((1, 2, 4), levels=5)) + 12 * labels.view(-1, 1, 1, 1)).to(torch.uint8)  # 0-4 or 12-16
+    for step in range(80):
+        model.train_step(Batch(x, labels), step / 80)
+    brightness = model.sample(40, torch.arange(40) % 2).float().mean(dim=(1, 2, 3))
+    assert brightness[0::2].max() < 8 < brightness[1::2].min()
+    assert (model.log_prob(x, labels) > model.log_prob(x, 1 - labels)).all()
+
+
+def group_and_features(n):
+    """A group away from its start, and ``n`` times the same features of one image."""
+    torch.default_generator.manual_seed(0)
+    group = LatentGroup(8, 2)
+    with torch.no_grad():
+        for parameter in group.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return group, torch.randn(1, 8, 2, 2).expand(n, -1, -1, -1), torch.randn(1, 8, 2, 2).expand(n, -1, -1, -1)
+
+
+@torch.no_grad()
+def test_the_divergence_of_a_group_is_the_mean_of_its_log_ratio():
+    group, features, seen = group_and_features(5000)
+    exact = group(features[:1], seen[:1], exact_kl=True)[1].item()
+    ratios = group(features, seen, exact_kl=False)[1]
+    assert exact < -0.5
+    assert ratios.mean().item() == pytest.approx(exact, abs=4.5 * ratios.std().item() / math.sqrt(5000))
+
+
+@torch.no_grad()
+def test_a_posterior_that_says_nothing_is_at_no_distance_and_draws_from_the_prior():
+    group, features, seen = group_and_features(2)
+    for parameter in group.posterior[-1].parameters():
+        parameter.zero_()
+    torch.default_generator.manual_seed(3)
+    drawn, divergence = group(features, seen, exact_kl=True)
+    torch.default_generator.manual_seed(3)
+    assert torch.allclose(drawn, group.draw(features), atol=1e-6)
+    assert divergence.abs().max() == 0
+
+
+@pytest.mark.parametrize(("shape", "asked", "given"), [((1, 28, 28), 2, [7, 14]), ((1, 8, 8), 9, [2, 4])])
+def test_groups_stand_at_the_finest_resolutions(shape, asked, given):
+    nets = HVAE(HVAEConfig(**SMALL, groups=asked), DataSpec(shape), CPU).nets
+    sizes = reversed(nets.shape.sizes)
+    assert [size[0] for size, stage in zip(sizes, nets.stages, strict=True) if stage.group is not None] == given
+
+
+def test_configurations_that_mean_nothing_are_refused():
+    with pytest.raises(ValueError, match="beta must be above 0, not 0"):
+        BetaVAEConfig(beta=0.0)
+    with pytest.raises(ValueError, match="groups and channels must be 1 or more, not 0 and 4"):
+        HVAEConfig(groups=0)
+
+
+def test_data_without_classes_are_refused_by_the_conditional_model():
+    unlabelled = DataSpec((1, 8, 8))
+    assert "needs labels" in labelled_images(unlabelled)
+    assert labelled_images(DIGITS) is None
+    with pytest.raises(ValueError, match="needs data with classes"):
+        CVAE(CVAEConfig(), unlabelled, CPU)
+
+
+# The mixture of ae-gmm
 
 
 def test_fitting_the_mixture_leaves_what_was_trained_alone():

@@ -22,6 +22,11 @@ MAX_CATEGORICAL_LEVELS = 8
 17 levels and 900 training images the VAE reached 2.00 bits/dim by a mixture and 2.07 by logits."""
 
 
+FAR = 1e6
+"""Where the bins of the outermost levels end. It is more than a hundred of the largest scales from any mean that is not
+itself astronomical, and small enough that its multiples by the smallest scale's inverse are finite."""
+
+
 class Categorical:
     """A logit for each level, and nothing assumed of their order.
 
@@ -73,22 +78,8 @@ class DiscretisedLogistics:
     def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
         """log P(x), float ``[B, *dims]``, of parameters ``[B, 3 components, *dims]`` and uint8 ``[B, *dims]``."""
         logits, means, log_scales = self._split(parameters)  # [B, components, *dims] each
-        half = 1.0 / (self.levels - 1)
-        value = (2.0 * half * x.to(parameters.dtype) - 1.0).unsqueeze(1)  # [B, 1, *dims]
-        inverse_scales = torch.exp(-log_scales)
-        upper = (value + half - means) * inverse_scales
-        lower = (value - half - means) * inverse_scales
-
-        # Below the last level the mass is sigmoid(upper) - sigmoid(lower); the edges have only one of the terms.
-        edge = x.unsqueeze(1)  # [B, 1, *dims]
-        is_first, is_last = edge == 0, edge == self.levels - 1
-        zero = torch.zeros_like(upper)
-        log_mass = (
-            torch.where(is_last, zero, F.logsigmoid(upper))
-            + torch.where(is_first, zero, F.logsigmoid(-lower))
-            + torch.where(is_first | is_last, zero, torch.log(-torch.expm1(-2.0 * half * inverse_scales)))
-        )
-        return torch.logsumexp(F.log_softmax(logits, dim=1) + log_mass, dim=1)
+        log_mass = log_bin_mass(x.unsqueeze(1), means, log_scales, self.levels)
+        return torch.logsumexp(logits + log_mass, dim=1) - torch.logsumexp(logits, dim=1)
 
     def sample(self, parameters: Tensor) -> Tensor:
         """uint8 ``[B, *dims]``: a component, then a logistic draw, rounded to the nearest level and clipped."""
@@ -100,12 +91,41 @@ class DiscretisedLogistics:
         value = (draw + 1.0) * (0.5 * (self.levels - 1))
         return value.round().clamp(0, self.levels - 1).to(torch.uint8)
 
+    def started(self, means: Tensor, log_scales: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and log scales ``[B, components, ...]`` as the mixture uses them, of a network's outputs near 0.
+
+        The initial means are spread over the range: components that start out equal would stay so.
+        """
+        spread = torch.linspace(-1, 1, self.components + 2, device=means.device, dtype=means.dtype)[1:-1]
+        return means + spread.view(-1, *[1] * (means.dim() - 2)), (log_scales - 2.0).clamp(*self.LOG_SCALE)
+
     def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        # In half precision neighbouring levels of 256 would be the same number.
+        parameters = parameters.to(torch.promote_types(parameters.dtype, torch.float32))
         logits, means, log_scales = parameters.chunk(3, dim=1)
-        # The initial means are spread over the range: components that start out equal would stay so.
-        spread = torch.linspace(-1, 1, self.components + 2, device=means.device)[1:-1]
-        means = means + spread.view(-1, *[1] * (means.dim() - 2))
-        return logits, means, (log_scales - 2.0).clamp(*self.LOG_SCALE)
+        return logits, *self.started(means, log_scales)
+
+
+def log_bin_mass(x: Tensor, means: Tensor, log_scales: Tensor, levels: int) -> Tensor:
+    """log of the mass that a logistic density leaves in the bin of a level; see :class:`DiscretisedLogistics`.
+
+    Args:
+        x: uint8 in ``0 .. levels - 1``, of a shape that broadcasts with the others'.
+        means, log_scales: of the densities, on the range [-1, 1] of the levels.
+        levels: number of values, 2 or more.
+    """
+    half = 1.0 / (levels - 1)
+    value = 2.0 * half * x.to(means.dtype) - 1.0
+    # The bin of an outermost level reaches so far out that its factors of the outer side are 1 to the last bit. To
+    # say so of the bins costs less than to choose among the factors of each component.
+    top = torch.where(x == levels - 1, FAR, value + half)
+    bottom = torch.where(x == 0, -FAR, value - half)
+    inverse_scales = torch.exp(-log_scales)
+    return (
+        F.logsigmoid((top - means) * inverse_scales)
+        + F.logsigmoid((means - bottom) * inverse_scales)
+        + torch.log(-torch.expm1((bottom - top) * inverse_scales))
+    )
 
 
 def discrete_output(levels: int, components: int = 5) -> Categorical | DiscretisedLogistics:

@@ -1,4 +1,5 @@
-"""Autoencoders: ``vae`` with a likelihood, and ``ae-gmm``, which shows how far one comes without variational terms."""
+"""Autoencoders: four VAEs, which have a likelihood, and ``ae-gmm``, which shows how far one comes without variational
+terms. The hook module: light, since every ``genbench`` command imports it."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from genbench import DataSpec, ModelSpec, hookimpl
 from genbench_blocks.support import small_images
-from genbench_vae.config import AEGMMConfig, VAEConfig
+from genbench_vae.config import AEGMMConfig, BetaVAEConfig, CVAEConfig, HVAEConfig, VAEConfig
 
 
 def for_larger_images(data: DataSpec) -> Mapping[str, object]:
@@ -14,9 +15,15 @@ def for_larger_images(data: DataSpec) -> Mapping[str, object]:
     return {"latent": 64} if data.is_image and max(data.shape[1:]) > 16 else {}
 
 
-def for_levels_and_size(data: DataSpec) -> Mapping[str, object]:
-    """Beside the longer code, more logistics a pixel for data of eight bits."""
-    return {**for_larger_images(data), **({"logistics": 5} if data.levels > 32 else {})}
+def for_variational(data: DataSpec) -> Mapping[str, object]:
+    """Beside the longer code, more and smaller steps for the same budget, and more logistics a pixel for eight bits."""
+    larger = for_larger_images(data)
+    return {**larger, **({"batch_size": 32} if larger else {}), **({"logistics": 5} if data.levels > 32 else {})}
+
+
+def labelled_images(data: DataSpec) -> str | None:
+    """None for small images with classes, else the reason why not."""
+    return "needs labels, which the data do not carry" if data.classes is None else small_images(data)
 
 
 @hookimpl
@@ -30,7 +37,45 @@ def register_models() -> Sequence[ModelSpec]:
             reference="Kingma and Welling, Auto-Encoding Variational Bayes, 2014, arXiv:1312.6114; "
             "the prior of Tomczak and Welling, VAE with a VampPrior, 2018, arXiv:1705.07120",
             likelihood="importance",
-            defaults=for_levels_and_size,
+            defaults=for_variational,
+            supports=small_images,
+            code=("genbench_blocks",),
+        ),
+        ModelSpec(
+            name="beta-vae",
+            factory="genbench_vae.beta_vae:BetaVAE",
+            config=BetaVAEConfig,
+            summary="The same VAE under a standard normal prior, its KL term weighted by beta; scored at beta = 1",
+            reference="Higgins et al., beta-VAE: Learning Basic Visual Concepts with a Constrained Variational "
+            "Framework, 2017, https://openreview.net/forum?id=Sy2fzU9gl",
+            likelihood="importance",
+            defaults=for_variational,
+            supports=small_images,
+            code=("genbench_blocks",),
+        ),
+        ModelSpec(
+            name="cvae",
+            factory="genbench_vae.cvae:CVAE",
+            config=CVAEConfig,
+            summary="Class-conditional VAE: the label in the encoder, the decoder and the mixture prior",
+            reference="Sohn et al., Learning Structured Output Representation using Deep Conditional Generative "
+            "Models, 2015, NeurIPS 28; Kingma et al., Semi-supervised Learning with Deep Generative Models, 2014, "
+            "arXiv:1406.5298",
+            likelihood="importance",
+            conditional=True,
+            defaults=for_variational,
+            supports=labelled_images,
+            code=("genbench_blocks",),
+        ),
+        ModelSpec(
+            name="hvae",
+            factory="genbench_vae.hvae:HVAE",
+            config=HVAEConfig,
+            summary="Hierarchical VAE: groups of latents from coarse to fine, top-down inference",
+            reference="Sonderby et al., Ladder Variational Autoencoders, 2016, arXiv:1602.02282; with the residual "
+            "posteriors of Vahdat and Kautz, NVAE, 2020, arXiv:2007.03898",
+            likelihood="importance",
+            defaults=for_variational,
             supports=small_images,
             code=("genbench_blocks",),
         ),

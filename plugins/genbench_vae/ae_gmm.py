@@ -20,7 +20,7 @@ from genbench_blocks.ema import EMA
 from genbench_blocks.likelihoods import gumbel_like
 from genbench_blocks.pixels import to_levels, to_unit
 from genbench_vae.config import AEGMMConfig
-from genbench_vae.nets import Decoder, Encoder, initialise_last
+from genbench_vae.nets import Decoder, Encoder
 
 ENCODED_PER_TRAINED = 1 / 8
 """Images encoded for the mixture, at most, for each image trained on. Encoding one costs about a sixth of training on
@@ -37,9 +37,8 @@ class Networks(nn.Module):
     def __init__(self, config: AEGMMConfig, data: DataSpec) -> None:
         super().__init__()
         self.levels = data.levels
-        self.encoder = Encoder(data.shape, config.width, config.latent, config.dropout)
-        self.decoder = Decoder(data.shape, config.width, config.latent, 1, config.dropout)
-        initialise_last(self.decoder)
+        self.encoder = Encoder(data.shape, config.width, config.latent, config.dropout, config.blocks)
+        self.decoder = Decoder(data.shape, config.width, config.latent, 1, config.dropout, config.blocks)
 
     def encode(self, x: Tensor) -> Tensor:
         """Codes ``[B, latent]`` of uint8 ``[B, C, H, W]``."""

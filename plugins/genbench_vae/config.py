@@ -11,7 +11,8 @@ class VAEConfig:
 
     Attributes:
         batch_size: images a step.
-        width: features at the finest resolution; twice as many below.
+        width: features at half the image's resolution; twice as many below.
+        blocks: residual blocks at each resolution but the coarsest, in the encoder and in the decoder.
         latent: dimensions of the latent code.
         prior_components: Gaussians of the learnt prior; 1 for the standard normal, with nothing learnt.
         logistics: components of a pixel's mixture, where there are too many levels for a categorical.
@@ -23,8 +24,9 @@ class VAEConfig:
         ema_half_life: of the weights' average, as a share of the images seen so far.
     """
 
-    batch_size: int = 96
+    batch_size: int = 64
     width: int = 32
+    blocks: int = 1
     latent: int = 16
     prior_components: int = 64
     logistics: int = 3
@@ -37,11 +39,52 @@ class VAEConfig:
 
 
 @dataclass(frozen=True)
+class BetaVAEConfig(VAEConfig):
+    """Of ``beta-vae``.
+
+    Attributes:
+        beta: weight of the KL term after its warm-up, above 0; 1 for a plain VAE.
+        prior_components: 1, the standard normal of the paper.
+    """
+
+    beta: float = 4.0
+    prior_components: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.beta > 0:
+            raise ValueError(f"beta must be above 0, not {self.beta}")
+
+
+@dataclass(frozen=True)
+class CVAEConfig(VAEConfig):
+    """Of ``cvae``, the same as of ``vae``."""
+
+
+@dataclass(frozen=True)
+class HVAEConfig(VAEConfig):
+    """Of ``hvae``.
+
+    Attributes:
+        latent, prior_components: of the topmost group, a vector.
+        groups: further groups of latent variables, one at each of the finest resolutions: 1 at half the image's
+            only, 2 at a quarter too. Small images have fewer resolutions, and then fewer groups.
+        channels: latent variables at each place of such a group.
+    """
+
+    groups: int = 2
+    channels: int = 4
+
+    def __post_init__(self) -> None:
+        if self.groups < 1 or self.channels < 1:
+            raise ValueError(f"groups and channels must be 1 or more, not {self.groups} and {self.channels}")
+
+
+@dataclass(frozen=True)
 class AEGMMConfig:
     """Of ``ae-gmm``.
 
     Attributes:
-        batch_size, width, latent, dropout, lr, weight_decay, clip, ema_half_life: as of :class:`VAEConfig`.
+        batch_size, width, blocks, latent, dropout, lr, weight_decay, clip, ema_half_life: as of :class:`VAEConfig`.
         code_penalty: weight of half the squared norm of the code beside half the squared error of the image.
         components: Gaussians of full covariance fitted on the codes.
         codes: the most training images whose codes the mixture is fitted on.
@@ -49,6 +92,7 @@ class AEGMMConfig:
 
     batch_size: int = 96
     width: int = 32
+    blocks: int = 1
     latent: int = 16
     dropout: float = 0.0
     lr: float = 2.5e-3
