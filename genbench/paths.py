@@ -1,4 +1,4 @@
-"""Where genbench keeps what it can make again: data sets, reference statistics, verdicts of audits."""
+"""Where genbench keeps things: what it can make again in the cache, what a person told it in the data folder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 VARIABLE = "GENBENCH_CACHE"
 """Environment variable that names the cache folder."""
+DATA_VARIABLE = "GENBENCH_DATA"
+"""Environment variable that names the data folder."""
 OFFLINE = "GENBENCH_OFFLINE"
 """Environment variable that forbids every download."""
 
@@ -24,6 +26,22 @@ def cache_root() -> Path:
 def data_cache() -> Path:
     """The folder of materialised data sets."""
     return cache_root() / "data"
+
+
+def files_cache() -> Path:
+    """The folder of files that data sets are read from, a folder each; people may put files there too."""
+    return cache_root() / "files"
+
+
+def added_folder() -> Path:
+    """The folder of registrations of ``genbench data add``: ``data-sets`` in ``$GENBENCH_DATA``, or in the user's data
+    folder of the platform. It may not exist yet."""
+    chosen = os.environ.get(DATA_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser().absolute() / "data-sets"
+    from platformdirs import user_data_path
+
+    return user_data_path("genbench") / "data-sets"
 
 
 def reference_cache() -> Path:

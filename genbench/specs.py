@@ -7,7 +7,9 @@ that only a worker process resolves, so that listing what is installed costs not
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -24,6 +26,13 @@ Direction = Literal["lower", "higher", "none"]
 
 MetricGroup = Literal["quality", "likelihood", "control", "copying"]
 """What a metric says something about; ``control`` is obedience to the label asked for."""
+
+FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+"""Of a data set's file: nothing that leads out of a folder."""
+
+
+Precision = Literal["float32", "bf16"]
+"""Of the arithmetic in training and sampling."""
 
 
 @dataclass(frozen=True)
@@ -59,19 +68,53 @@ class DataSpec:
 
 
 @dataclass(frozen=True)
+class DataFile:
+    """One of the files that a data set is read from, where it does not come with a package.
+
+    Attributes:
+        name: of the file, in the cache and wherever else it is looked for.
+        sha256: hash of the file, 64 hex digits; a file with another is passed over.
+        size: its bytes; no larger file is read.
+        urls: where it is downloaded from, tried in this order.
+        repacked: hashes of the same content packed anew, as by a distribution that compresses it without a date.
+    """
+
+    name: str
+    sha256: str
+    size: int
+    urls: tuple[str, ...] = ()
+    repacked: tuple[str, ...] = ()
+
+
+def files_sha256(name: str, files: tuple[DataFile, ...]) -> str:
+    """SHA-256 (64 hex digits) of a data set's name and of its files' names and hashes: ``identified_by="files"``."""
+    lines = [f"genbench data files 1 {name}", *(f"{file.sha256} {file.name}" for file in files)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
 class DatasetSpec:
     """A data set with fixed splits, identified by the hash of its content.
 
     Attributes:
         name: what a benchmark calls it.
         data: shape, levels and classes of an example.
-        loader: ``"package.module:function"``; called without arguments, returns
-            ``{"train": (x, labels), "test": (x, labels)}`` with ``x`` a uint8 array ``[N, *shape]`` and
-            ``labels`` an int64 array ``[N]``, or None where ``data.classes`` is None.
-        sha256: hash of the content as :func:`genbench.engine.data.content_sha256` computes it; checked
-            before any run.
+        loader: ``"package.module:function"``; returns ``{"train": (x, labels), "test": (x, labels)}`` with ``x`` a
+            uint8 array ``[N, *shape]`` and ``labels`` an int64 array ``[N]``, or None where ``data.classes`` is None.
+            It is called without arguments; where there are ``files``, with a mapping of their names to paths of
+            files that have the declared hashes; where there is a ``source``, with its path.
+        sha256: hash of the content as :func:`genbench.engine.data.content_sha256` computes it, checked before any run;
+            with ``identified_by="files"`` what :func:`files_sha256` gives.
         train, test: the number of examples of each split.
         summary, licence, citation, url: prose for people.
+        files: what the loader reads, found on this machine or downloaded before it is called.
+        folders: folders of this machine where ``files`` may stand, beside genbench's own.
+        package: what puts them there, for people: ``Debian's package dataset-fashion-mnist``.
+        source: path of what a person registered with ``genbench data add``.
+        alphabet: of a text, what each level is shown as, one a level; empty for other data.
+        class_names: what each class is called, one a class, or empty.
+        identified_by: ``files`` where whoever declared the data set knew the published hashes of its files, but not
+            that of its content. Loader and files then stand for the content.
     """
 
     name: str
@@ -84,6 +127,30 @@ class DatasetSpec:
     licence: str = ""
     citation: str = ""
     url: str = ""
+    files: tuple[DataFile, ...] = ()
+    folders: tuple[str, ...] = ()
+    package: str = ""
+    source: str = ""
+    alphabet: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    identified_by: Literal["content", "files"] = "content"
+
+    def __post_init__(self) -> None:
+        if self.files and self.source:
+            raise SpecError(f"data set {self.name!r}: has files and a source; the loader takes one of them")
+        if self.identified_by == "files" and self.sha256 != files_sha256(self.name, self.files):
+            raise SpecError(
+                f"data set {self.name!r}: is identified by its files, so sha256 must be that of files_sha256"
+            )
+        for key, names, count in (
+            ("alphabet", self.alphabet, self.data.levels),
+            ("class_names", self.class_names, self.data.classes),
+        ):
+            if names and len(names) != count:
+                raise SpecError(f"data set {self.name!r}: {key} must name {count}, and names {len(names)}")
+        for file in self.files:
+            if not FILE_NAME.fullmatch(file.name):
+                raise SpecError(f"data set {self.name!r}: {file.name!r} is no plain name of a file")
 
 
 def always_supported(data: DataSpec) -> str | None:
@@ -236,6 +303,9 @@ class Budget:
         threads: CPU threads a run.
         device: ``cpu`` or ``cuda``.
         device_memory: bytes of memory on the device; None for no limit.
+        precision: ``bf16`` runs ``train_step``, what autograd does in it included, and ``sample`` under autocast to
+            bfloat16. Weights stay float32, and so does ``log_prob``.
+        compile: whether the model's networks are compiled for training by ``torch.compile``.
     """
 
     images: int
@@ -247,6 +317,8 @@ class Budget:
     threads: int = 1
     device: Literal["cpu", "cuda"] = "cpu"
     device_memory: int | None = None
+    precision: Precision = "float32"
+    compile: bool = False
 
 
 def resolve_config(spec: ModelSpec, data: DataSpec, overrides: Mapping[str, object]) -> Any:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
-import http.server
 import re
 import subprocess
 import sys
-import threading
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from factories import toml
+from serving import served as served
 
 from genbench.engine.contract import resolve
 from genbench.engine.scoring.evaluators import as_rgb
@@ -149,27 +146,9 @@ def test_a_network_that_refuses_leads_to_the_same_explanation(wanted: EvaluatorS
         find_weights(wanted, tmp_path / "cache", offline=False)
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """The address of a server on this machine, and the folder that it serves."""
-    folder = tmp_path / "served"
-    folder.mkdir()
-    handler = functools.partial(QuietHandler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", folder
-        server.shutdown()
-
-
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: Any) -> None:
-        """Not on stderr."""
-
-
 def test_weights_are_downloaded_into_the_cache_once(
-    wanted: EvaluatorSpec, tmp_path: Path, served: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+    wanted: EvaluatorSpec, tmp_path: Path, served: tuple[str, Path]
 ) -> None:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
     address, folder = served
     (folder / "original.pth").write_bytes(b"weights")
     spec = dataclasses.replace(wanted, url=f"{address}/original.pth")
@@ -179,9 +158,8 @@ def test_weights_are_downloaded_into_the_cache_once(
 
 
 def test_a_download_with_another_hash_is_refused_and_not_kept(
-    wanted: EvaluatorSpec, tmp_path: Path, served: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+    wanted: EvaluatorSpec, tmp_path: Path, served: tuple[str, Path]
 ) -> None:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
     address, folder = served
     (folder / "original.pth").write_bytes(b"other")
     with pytest.raises(DataError, match="invalid hash value"):

@@ -14,7 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from genbench import paths
+from genbench.data_files import cached_folder
 from genbench.engine.contract import resolve
+from genbench.engine.sources import find_files
 from genbench.errors import DataError
 from genbench.specs import DatasetSpec
 
@@ -22,6 +25,8 @@ Examples = tuple[NDArray[np.uint8], NDArray[np.int64] | None]
 """uint8 ``[N, *shape]`` and int64 ``[N]``, or None for data without labels."""
 
 SPLITS = ("train", "test")
+CONTENT = "content.sha256"
+"""Beside the splits of a data set that is identified by its files: the hash of what they held when they were read."""
 VALIDATION_SHARE = 0.25
 """The part of the training split that ``--dev`` scores against."""
 
@@ -86,21 +91,29 @@ def validation_fold(x: np.ndarray, labels: np.ndarray | None) -> tuple[NDArray[n
 def materialise(spec: DatasetSpec, cache: Path) -> Path:
     """The folder ``<cache>/<name>-<first 16 digits of the hash>`` with the splits as ``.npy`` files, made if need be.
 
-    A folder that is already there is read and hashed; one that was changed or cut short is made again.
+    A folder that is already there is read and hashed; one that was changed or cut short is made again. Files that the
+    data are read from are downloaded if need be, unless ``GENBENCH_OFFLINE`` forbids it.
 
     Raises:
-        DataError: if the data cannot be loaded or written, or are not what the spec says.
+        DataError: if the data cannot be had, loaded or written, or are not what the spec says.
     """
-    folder = cache / f"{spec.name}-{spec.sha256[:16]}"
     with _cache_errors(cache, spec, "looked for"):
-        if _is_intact(folder, spec):
-            return folder
-    splits = _load(spec)
+        if is_intact(cache, spec):
+            return cached_folder(spec, cache)
+    return keep(spec, load(spec), cache)
+
+
+def keep(spec: DatasetSpec, splits: Mapping[str, Examples], cache: Path) -> Path:
+    """Check loaded data and put them into the cache, in place of what may stand there.
+
+    Raises:
+        DataError: if they cannot be written, or are not what the spec says.
+    """
     check(spec, splits)
     with _cache_errors(cache, spec, "stored"):
         cache.mkdir(parents=True, exist_ok=True)
-        _write(folder, spec, splits)
-    return folder
+        _write(cached_folder(spec, cache), spec, splits)
+    return cached_folder(spec, cache)
 
 
 @contextlib.contextmanager
@@ -134,11 +147,13 @@ def check(spec: DatasetSpec, splits: Mapping[str, Examples]) -> None:
         raise DataError(f"data set {spec.name!r}: must have the splits train and test, not {', '.join(splits)}")
     for split, count in (("train", spec.train), ("test", spec.test)):
         _check_split(spec, f"data set {spec.name!r}, split {split}", splits[split], count)
+    if spec.identified_by == "files":
+        return
     found = content_sha256(splits)
     if found != spec.sha256:
         raise DataError(
             f"data set {spec.name!r}: its content has the hash {found}, where {spec.sha256} is declared; "
-            "another version of what it is loaded from may be installed"
+            "what it is loaded from has changed, or another version of it is installed"
         )
 
 
@@ -164,9 +179,19 @@ def _check_split(spec: DatasetSpec, where: str, examples: Examples, count: int) 
         )
 
 
-def _load(spec: DatasetSpec) -> Mapping[str, Examples]:
+def load(spec: DatasetSpec) -> Mapping[str, Examples]:
+    """What the data set's loader gives, unchecked; files that it reads are found or downloaded before.
+
+    Raises:
+        DataError: if the files cannot be had, or the loader fails.
+    """
+    given: tuple[object, ...] = ()
+    if spec.files:
+        given = (find_files(spec, paths.files_cache(), paths.offline()),)
+    elif spec.source:
+        given = (Path(spec.source),)
     try:
-        splits: Mapping[str, Examples] = resolve(spec.loader)()
+        splits: Mapping[str, Examples] = resolve(spec.loader)(*given)
     except DataError:
         raise
     except Exception as error:
@@ -176,13 +201,23 @@ def _load(spec: DatasetSpec) -> Mapping[str, Examples]:
     return splits
 
 
-def _is_intact(folder: Path, spec: DatasetSpec) -> bool:
+def is_intact(cache: Path, spec: DatasetSpec) -> bool:
+    """Whether the data set stands in the cache as it was put there.
+
+    Raises:
+        OSError: if that cannot be seen.
+    """
+    folder = cached_folder(spec, cache)
     if not folder.is_dir():
         return False
     try:
-        return content_sha256({split: load_split(folder, split) for split in SPLITS}) == spec.sha256
+        found = content_sha256({split: load_split(folder, split) for split in SPLITS})
     except DataError:
         return False
+    if spec.identified_by == "content":
+        return found == spec.sha256
+    noted = folder / CONTENT
+    return noted.is_file() and noted.read_bytes().strip() == found.encode()
 
 
 def _write(folder: Path, spec: DatasetSpec, splits: Mapping[str, Examples]) -> None:
@@ -193,6 +228,8 @@ def _write(folder: Path, spec: DatasetSpec, splits: Mapping[str, Examples]) -> N
             _write_array(draft / f"{split}.x.npy", x)
             if labels is not None:
                 _write_array(draft / f"{split}.labels.npy", labels)
+        if spec.identified_by == "files":
+            (draft / CONTENT).write_text(f"{content_sha256(splits)}\n")
         draft.chmod(0o755)
         _replace(draft, folder, spec)
     finally:
@@ -211,7 +248,7 @@ def _replace(draft: Path, folder: Path, spec: DatasetSpec) -> None:
     with contextlib.suppress(OSError):
         draft.rename(folder)
         return
-    if _is_intact(folder, spec):
+    if is_intact(folder.parent, spec):
         return
     damaged = Path(tempfile.mkdtemp(prefix=f".{folder.name}-damaged-", dir=folder.parent))
     try:

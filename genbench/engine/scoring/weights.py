@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,12 +10,10 @@ import numpy as np
 import torch
 from pydantic import TypeAdapter
 
+from genbench.engine.download import DOWNLOAD_ERRORS, download
 from genbench.engine.scoring.evaluators import extract, file_sha256, load_evaluator
 from genbench.errors import DataError
 from genbench.specs import EvaluatorSpec
-
-DOWNLOAD_TIMEOUT = 30.0
-"""Seconds without a byte after which a download is given up."""
 
 
 def ready_weights(evaluator: dict[str, Any], cache: str, offline: bool) -> str:
@@ -62,21 +59,10 @@ def find_weights(spec: EvaluatorSpec, cache: Path, offline: bool) -> Path:
     target = cache / spec.file
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        _download(spec, target)
-    except (OSError, RuntimeError) as error:
-        # RuntimeError is torch's word for a download with another hash.
+        download(spec.url, target, spec.sha256)
+    except DOWNLOAD_ERRORS as error:
         raise _missing(spec, cache, rejected, f"and {spec.url} cannot be had: {error}") from None
     return target
-
-
-def _download(spec: EvaluatorSpec, target: Path) -> None:
-    """By torch hub's own function, as torch-fidelity does: into a file beside the target, hashed, then renamed."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
-    try:
-        torch.hub.download_url_to_file(spec.url, str(target), hash_prefix=spec.sha256, progress=False)
-    finally:
-        socket.setdefaulttimeout(before)
 
 
 def _candidates(spec: EvaluatorSpec, cache: Path) -> list[Path]:
