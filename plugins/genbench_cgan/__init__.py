@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
-from genbench import DataSpec, ModelSpec, hookimpl
-from genbench_cgan.config import CGANConfig
-from genbench_gan.config import adversarial_defaults, supports_square_images
+from functools import partial
 
+from genbench import ModelSpec, hookimpl
+from genbench_cgan.config import ACGANConfig, CGANConfig, CRNNGANConfig, labelled
+from genbench_gan.config import convolutional_defaults, recurrent_defaults, supports_square_images, supports_steps
 
-def supports_labelled_images(data: DataSpec) -> str | None:
-    """None, or why the model can't be used on such data."""
-    if data.classes is None:
-        return "needs labels, which the data do not carry"
-    return supports_square_images(data)
+conditional_gan = partial(ModelSpec, conditional=True, code=("genbench_gan", "genbench_blocks"))
 
 
 @hookimpl
 def register_models() -> list[ModelSpec]:
     return [
-        ModelSpec(
+        conditional_gan(
             name="cgan",
             factory="genbench_cgan.cgan:CGAN",
             config=CGANConfig,
             summary="class-conditional GAN, projection discriminator, hinge loss, conditional batch normalisation",
             reference="Miyato, Koyama 2018, arXiv:1802.05637",
-            conditional=True,
-            defaults=adversarial_defaults,
-            supports=supports_labelled_images,
-            code=("genbench_gan", "genbench_blocks"),
-        )
+            defaults=convolutional_defaults,
+            supports=labelled(supports_square_images),
+        ),
+        conditional_gan(
+            name="acgan",
+            factory="genbench_cgan.acgan:ACGAN",
+            config=ACGANConfig,
+            summary="class-conditional GAN whose discriminator also names the class",
+            reference="Odena, Olah, Shlens 2017, arXiv:1610.09585",
+            defaults=convolutional_defaults,
+            supports=labelled(supports_square_images),
+        ),
+        conditional_gan(
+            name="crnn-gan",
+            factory="genbench_cgan.crnn_gan:CRNNGAN",
+            config=CRNNGANConfig,
+            summary="rnn-gan given the label: rows of images of a class, letters of words of a language",
+            reference="Mogren 2016, arXiv:1611.09904; Miyato, Koyama 2018, arXiv:1802.05637",
+            defaults=recurrent_defaults,
+            supports=labelled(supports_steps),
+        ),
     ]

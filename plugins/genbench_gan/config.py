@@ -1,4 +1,4 @@
-"""Configuration that the convolutional GANs share. Imports no torch: listing models reads it."""
+"""Configurations of the GANs, and which data they are for. Imports no torch: listing models reads it."""
 
 from __future__ import annotations
 
@@ -8,28 +8,31 @@ from dataclasses import dataclass
 from genbench import DataSpec
 
 SMALLEST, LARGEST = 8, 64
-"""Side lengths in pixels that the networks are laid out for."""
+"""Side lengths in pixels that the convolutional networks are laid out for."""
 
 
 @dataclass(frozen=True)
 class AdversarialConfig:
-    """Networks and recipe of a convolutional GAN.
+    """Networks and recipe of a GAN; what each model changes of the defaults stands in its own class.
 
     Attributes:
-        batch_size: real images a step, and as many generated ones; 2 or more.
+        batch_size: real examples a step, and as many generated ones; 2 or more.
         latent: dimensions of the standard normal code z.
-        generator_width: channels of the generator at full resolution; doubled at each halving, up to 256.
-        discriminator_width: channels after the discriminator's first layer, at half resolution; likewise.
-        lr: Adam's step size for both networks.
+        generator_width, discriminator_width: of convolutional networks the channels at full and at half resolution,
+            doubled at each halving, up to 256; of dense and recurrent ones the units of a layer.
+        lr: Adam's step size for the generator.
+        lr_ratio: the discriminator's step size as a multiple of the generator's (TTUR, Heusel et al. 2017,
+            arXiv:1706.08500); 1 for the same.
         beta1, beta2: Adam's decay rates of the moments.
-        lr_decay: the share of the budget, at its end, over which the step size falls linearly to 0; in [0, 1].
+        lr_decay: the share of the budget, at its end, over which the step sizes fall linearly to 0; in [0, 1].
+        critic_steps: steps of the discriminator for one of the generator.
+        clip: the largest norm of a network's gradient; 0 for no limit.
         r1: gamma of the R1 penalty; 0 for none.
         r1_every: the penalty is taken each so many steps, with so many times the weight.
-        spectral_norm: whether the discriminator's layers are divided by their spectral norms.
         augment: probability that an image on its way to the discriminator is shifted and cut (DiffAugment); 1 for
-            data sets of some hundred examples.
-        ema_half_life: most images after which a weight of the generator has half left the average.
-        ema_rampup: that half-life as a share of the images seen, where it is less.
+            data sets of some hundred examples. 0 for words.
+        ema_half_life: most examples after which a weight of the generator has half left the average.
+        ema_rampup: that half-life as a share of the examples seen, where it is less.
 
     Raises:
         ValueError: for a value outside its range.
@@ -40,60 +43,176 @@ class AdversarialConfig:
     generator_width: int = 24
     discriminator_width: int = 24
     lr: float = 1e-3
+    lr_ratio: float = 1.0
     beta1: float = 0.0
     beta2: float = 0.99
     lr_decay: float = 0.5
+    critic_steps: int = 1
+    clip: float = 0.0
     r1: float = 0.1
     r1_every: int = 16
-    spectral_norm: bool = False
     augment: float = 0.0
     ema_half_life: float = 500_000.0
     ema_rampup: float = 0.05
 
     def __post_init__(self) -> None:
-        ranges: dict[str, tuple[bool, str]] = {
+        for name, (right, wanted) in self.ranges().items():
+            if not right:
+                raise ValueError(f"{name} must be {wanted}, not {getattr(self, name)}")
+
+    def ranges(self) -> dict[str, tuple[bool, str]]:
+        """Field -> whether its value is in its range, and the range in words."""
+        return {
             "batch_size": (self.batch_size >= 2, "2 or more, since BatchNorm compares images"),
             "latent": (self.latent >= 1, "1 or more"),
             "generator_width": (self.generator_width >= 1, "1 or more"),
             "discriminator_width": (self.discriminator_width >= 1, "1 or more"),
             "lr": (self.lr > 0, "above 0"),
+            "lr_ratio": (self.lr_ratio > 0, "above 0"),
             "beta1": (0 <= self.beta1 < 1, "in [0, 1)"),
             "beta2": (0 <= self.beta2 < 1, "in [0, 1)"),
             "lr_decay": (0 <= self.lr_decay <= 1, "in [0, 1]"),
+            "critic_steps": (self.critic_steps >= 1, "1 or more"),
+            "clip": (self.clip >= 0, "0 or more"),
             "r1": (self.r1 >= 0, "0 or more"),
             "r1_every": (self.r1_every >= 1, "1 or more"),
             "augment": (0 <= self.augment <= 1, "in [0, 1]"),
             "ema_half_life": (self.ema_half_life > 0, "above 0"),
             "ema_rampup": (self.ema_rampup > 0, "above 0"),
         }
-        for name, (right, wanted) in ranges.items():
-            if not right:
-                raise ValueError(f"{name} must be {wanted}, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class MLPGANConfig(AdversarialConfig):
+    """The configuration of ``mlp-gan``; see :class:`AdversarialConfig`."""
+
+    generator_width: int = 256
+    discriminator_width: int = 256
 
 
 @dataclass(frozen=True)
 class DCGANConfig(AdversarialConfig):
-    """The configuration of ``dcgan``; see :class:`AdversarialConfig`."""
+    """The configuration of ``dcgan``; see :class:`AdversarialConfig`.
+
+    Attributes:
+        spectral_norm: whether the discriminator's layers are divided by their spectral norms.
+    """
+
+    spectral_norm: bool = False
 
 
-def adversarial_defaults(data: DataSpec) -> Mapping[str, object]:
-    """Large batches and steps for the smallest images, whose networks are shallow and whose steps are short;
-    narrower networks for the largest, which have more layers."""
+@dataclass(frozen=True)
+class WGANGPConfig(AdversarialConfig):
+    """The configuration of ``wgan-gp``; see :class:`AdversarialConfig`.
+
+    Attributes:
+        gradient_penalty: lambda, the weight of the penalty on the critic's slope; 0 or more.
+    """
+
+    beta2: float = 0.9
+    critic_steps: int = 5
+    r1: float = 0.0
+    gradient_penalty: float = 10.0
+
+    def ranges(self) -> dict[str, tuple[bool, str]]:
+        return {
+            **super().ranges(),
+            "gradient_penalty": (self.gradient_penalty >= 0, "0 or more"),
+            "r1": (self.r1 == 0, "0, since the critic has a penalty of its own"),
+        }
+
+
+@dataclass(frozen=True)
+class SNGANConfig(AdversarialConfig):
+    """The configuration of ``sngan``; see :class:`AdversarialConfig`. Spectral normalisation is what it is about."""
+
+    r1: float = 0.0
+
+
+@dataclass(frozen=True)
+class SAGANConfig(AdversarialConfig):
+    """The configuration of ``sagan``; see :class:`AdversarialConfig`."""
+
+    lr_ratio: float = 2.0
+    r1: float = 0.0
+
+
+@dataclass(frozen=True)
+class RNNGANConfig(AdversarialConfig):
+    """The configuration of ``rnn-gan``; see :class:`AdversarialConfig`.
+
+    Attributes:
+        temperature, last_temperature: of the softmax through which gradients reach the letters of a word, at the
+            start and at the end of the budget, falling geometrically between; above 0. Images have none.
+    """
+
+    generator_width: int = 64
+    discriminator_width: int = 32
+    lr: float = 2e-3
+    clip: float = 1.0
+    r1_every: int = 8
+    temperature: float = 1.0
+    last_temperature: float = 1.0
+
+    def ranges(self) -> dict[str, tuple[bool, str]]:
+        return {
+            **super().ranges(),
+            "temperature": (self.temperature > 0, "above 0"),
+            "last_temperature": (self.last_temperature > 0, "above 0"),
+        }
+
+
+def convolutional_defaults(data: DataSpec) -> Mapping[str, object]:
+    """Large steps for the smallest images, whose networks are shallow; narrower networks for the largest, which have
+    more layers."""
     if not data.is_image:
         return {}
     side = data.shape[-1]
     if side < 16:
-        return {"batch_size": 128, "lr": 4e-3, "r1_every": 8}
+        return {"lr": 2e-3, "r1_every": 8}
     if side > 32:
         return {"generator_width": 16, "discriminator_width": 16, "latent": 64}
     return {"latent": 64}
 
 
+def without_r1_defaults(data: DataSpec) -> Mapping[str, object]:
+    """As :func:`convolutional_defaults`, for models without the R1 penalty."""
+    return {name: value for name, value in convolutional_defaults(data).items() if name != "r1_every"}
+
+
+def wgan_gp_defaults(data: DataSpec) -> Mapping[str, object]:
+    """Of the smallest images many small batches and few critic steps: what counts there is how often G moves."""
+    defaults = without_r1_defaults(data)
+    if data.is_image and data.shape[-1] < 16:
+        return {**defaults, "batch_size": 32, "critic_steps": 2, "beta2": 0.99}
+    return defaults
+
+
+def mlp_defaults(data: DataSpec) -> Mapping[str, object]:
+    return {"latent": 64} if data.dims > 512 else {"lr": 2e-3}
+
+
+def recurrent_defaults(data: DataSpec) -> Mapping[str, object]:
+    return {"batch_size": 64}
+
+
 def supports_square_images(data: DataSpec) -> str | None:
-    """None, or why the networks can't be laid out for such data."""
+    """None, or why the convolutional networks can't be laid out for such data."""
     if not data.is_image:
         return f"needs images (C, H, W), not sequences of shape {data.shape}"
     _, height, width = data.shape
     if height != width or height % 4 or not SMALLEST <= height <= LARGEST:
         return f"needs square images of {SMALLEST} to {LARGEST} pixels a side, a multiple of 4; not {height}x{width}"
+    return None
+
+
+def supports_images(data: DataSpec) -> str | None:
+    """None for images of any shape, or why the model can't be used."""
+    return None if data.is_image else f"needs images (C, H, W), not sequences of shape {data.shape}"
+
+
+def supports_steps(data: DataSpec) -> str | None:
+    """None for images, whose rows are steps, and for words; or why the model can't be used."""
+    if not data.is_image and data.levels < 3:
+        return f"needs words with levels for padding, the end symbol and letters, not {data.levels} levels"
     return None
