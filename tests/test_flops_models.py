@@ -107,7 +107,7 @@ def pixelcnn_pp_step(config: Any, step: int) -> int:
     first = 64 * config.channels**2
     logits = 64 * config.channels * 3 * config.logistics
     features = [config.channels + scale * config.widen for scale in range(config.scales)]
-    places = [64, 16, 4]
+    places = [64, 16, 4][: config.scales]
     # A block: vertical 2 x 3 and out to twice as many, the message, horizontal 1 x 2 and out to twice as many.
     blocks = sum(2 * config.blocks * (6 + 2 + 1 + 2 + 2) * p * c * c for p, c in zip(places, features, strict=True))
     # Down: 2 x 3 and 1 x 2 for each place of the lower resolution; up: 2 x 2 from each, twice.

@@ -1,4 +1,4 @@
-"""The causal network of ``pixelcnn``: gated blocks of a vertical and a horizontal stack, and their row-wise cache.
+"""The causal network of ``pixelcnn`` and ``cpixelcnn``: gated blocks of a vertical and a horizontal stack.
 
 Pixels are ordered by rows, columns, then channels. At a pixel the vertical stack knows all rows above, the
 horizontal stack what lies to the left in the row and, in images of several channels, the pixel's earlier channels
@@ -25,6 +25,7 @@ class GroupedConv(nn.Conv2d):
 
     def __init__(self, inputs: int, outputs: int, width: int, groups: int, strict: bool = False) -> None:
         super().__init__(inputs, outputs, (1, width))
+        self.groups_of_image = groups
         of_input = torch.arange(inputs) * groups // inputs  # the part that a feature belongs to
         of_output = torch.arange(outputs) * groups // outputs
         seen = of_input < of_output[:, None] if strict else of_input <= of_output[:, None]
@@ -35,8 +36,11 @@ class GroupedConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, inputs, H, W + width - 1]``, padded on the left by the caller, to ``[B, outputs, H, W]``."""
-        weight = self.weight * self.mask if self.is_masked else self.weight
-        return F.conv2d(x, weight, self.bias)
+        return F.conv2d(x, self.masked_weight(), self.bias)
+
+    def masked_weight(self) -> Tensor:
+        """``[outputs, inputs, 1, width]``, 0 where the mask is."""
+        return self.weight * self.mask if self.is_masked else self.weight
 
 
 def gate(x: Tensor, groups: int) -> Tensor:
@@ -82,7 +86,7 @@ class GatedBlock(nn.Module):
 
         Args:
             v: ``[B, v_inputs, R + rows - 1, W]``: R rows, after the ``rows - 1`` above them.
-            position: added before the gate, ``[2 channels, R, W]``.
+            position: added before the gate; it broadcasts with ``[B, 2 channels, R, W]``.
 
         Returns:
             ``[B, channels, R, W]`` and ``[B, 2 channels, R, W]``.
@@ -101,10 +105,15 @@ class GatedBlock(nn.Module):
         out = self.out(gate(self.horizontal(h) + message, self.groups))
         return out if self.first else h[..., self.left :] + out
 
-    def forward(self, v: Tensor, h: Tensor, position: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
-        """Both stacks over whole images: ``[B, inputs, H, W]`` each to ``[B, channels, H, W]`` each."""
+    def forward(
+        self, v: Tensor, h: Tensor, position: Tensor | float = 0.0, h_position: Tensor | float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """Both stacks over whole images: ``[B, inputs, H, W]`` each to ``[B, channels, H, W]`` each.
+
+        ``position`` and ``h_position`` are added before the gates of the vertical and the horizontal stack.
+        """
         v, message = self.vertical_rows(F.pad(v, (0, 0, self.rows - 1, 0)), position)
-        return v, self.horizontal_columns(F.pad(h, (self.left, 0)), message)
+        return v, self.horizontal_columns(F.pad(h, (self.left, 0)), message + h_position)
 
 
 class CausalNet(nn.Module):
@@ -120,12 +129,16 @@ class CausalNet(nn.Module):
         channels: features of each stack, a multiple of C.
         blocks: number of gated blocks.
         hidden: features of the output's hidden layer, a multiple of C.
+        classes: number of classes, where the class of an image is given: it moves every gate of every block, by a
+            vector of its own for each stack that is the same everywhere in the image (section 2.3). 0 for none.
     """
 
     FIRST_KERNEL, FIRST_WIDTH = (3, 7), 4
     KERNEL, WIDTH = (2, 3), 2
 
-    def __init__(self, shape: tuple[int, int, int], levels: int, channels: int, blocks: int, hidden: int) -> None:
+    def __init__(
+        self, shape: tuple[int, int, int], levels: int, channels: int, blocks: int, hidden: int, classes: int = 0
+    ) -> None:
         super().__init__()
         groups, height, width = shape
         self.shape, self.levels = shape, levels
@@ -139,78 +152,44 @@ class CausalNet(nn.Module):
         self.hidden = GroupedConv(channels, hidden, 1, groups)
         self.hidden_position = nn.Parameter(torch.zeros(hidden, height, width))
         self.logits = GroupedConv(hidden, groups * levels, 1, groups)
+        self.classes = classes
+        if classes:
+            self.of_class = nn.Linear(classes, blocks * 2 * 2 * channels, bias=False)
+            nn.init.zeros_(self.of_class.weight)
 
     def encode(self, x: Tensor) -> Tensor:
-        """uint8 in ``0 .. levels - 1`` as float in [-1, 1]. Zero padding then reads as the middle of the range,
-        which the map of positions corrects for."""
-        return to_unit(x, self.levels)
+        """uint8 in ``0 .. levels - 1`` as numbers in [-1, 1], of the weights' type. Zero padding then reads as the
+        middle of the range, which the map of positions corrects for."""
+        return to_unit(x, self.levels).to(self.position.dtype)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits ``[B, levels, C, H, W]`` of uint8 ``[B, C, H, W]``."""
+    def added(self, labels: Tensor | None) -> list[tuple[Tensor | float, Tensor | float]]:
+        """What is added before the gates of each block's vertical and horizontal stack, by class and position.
+
+        Args:
+            labels: int64 ``[B]`` where there are classes, else None.
+
+        Returns:
+            For each block two tensors that broadcast with ``[B, 2 channels, H, W]``, or 0.
+        """
+        if self.classes:
+            # A product with one-hot vectors, since the backward of a look-up adds in no fixed order on CUDA.
+            one_hot = (labels[:, None] == torch.arange(self.classes, device=labels.device)).to(self.position.dtype)
+            moves = self.of_class(one_hot).unflatten(1, (len(self.blocks), 2, -1, 1, 1)).unbind(1)
+            added = [move.unbind(1) for move in moves]  # [B, 2 channels, 1, 1] each
+        else:
+            added = [(0.0, 0.0)] * len(self.blocks)
+        vertical, horizontal = added[0]
+        return [(self.position + vertical, horizontal), *added[1:]]
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Logits ``[B, levels, C, H, W]`` of uint8 ``[B, C, H, W]``; ``labels`` int64 ``[B]`` if it has classes."""
         image = self.encode(x)
         v, h = F.pad(image, (0, 0, 1, 0))[:, :, :-1], image  # the vertical stack starts a row higher
-        for block in self.blocks:
-            v, h = block(v, h, self.position if block.first else 0.0)
+        for block, added in zip(self.blocks, self.added(labels), strict=True):
+            v, h = block(v, h, *added)
         return self.head(h, self.hidden_position)
 
     def head(self, h: Tensor, position: Tensor) -> Tensor:
         """Logits ``[B, levels, C, R, W]`` of the last features ``[B, channels, R, W]``."""
         hidden = F.relu(self.hidden(F.relu(h)) + position)
         return self.logits(hidden).unflatten(1, (self.shape[0], self.levels)).transpose(1, 2)
-
-
-class RowCache:
-    """Walks over images in raster order and computes nothing twice.
-
-    The vertical stack is computed a row at a time, the horizontal one a column at a time; of both only the rows and
-    columns that later ones read are kept. All logits of an image then cost about one forward pass, where computing
-    whole images for each pixel costs H W C of them (Ramachandran et al. 2017, Fast Generation for Convolutional
-    Autoregressive Models, arXiv:1704.06001).
-
-    Use: for each row ``start_row``; for each column ``start_column``, then ``logits`` once for each channel, in order,
-    with the pixel's earlier channels filled in.
-    """
-
-    def __init__(self, net: CausalNet, x: Tensor) -> None:
-        """``x``: uint8 ``[n, C, H, W]``; read as the walk proceeds, so the caller may fill it in on the way."""
-        self.net, self.x = net, x
-        n, _, _, width = x.shape
-        self.rows = [
-            torch.zeros(n, block.vertical.in_channels, block.rows, width, device=x.device) for block in net.blocks
-        ]
-
-    def start_row(self, row: int) -> None:
-        """Compute the vertical stack of a row, given all rows above."""
-        n, channels, _, width = self.x.shape
-        self.row = row
-        above = self.net.encode(self.x[:, :, row - 1]) if row else torch.zeros(n, channels, width, device=self.x.device)
-        v = above.unsqueeze(2)  # [n, C, 1, W]
-        self.messages = []
-        for index, block in enumerate(self.net.blocks):
-            self.rows[index] = torch.cat([self.rows[index][:, :, 1:], v], dim=2)  # the last `rows` rows of input
-            position = self.net.position[:, row : row + 1] if block.first else 0.0
-            v, message = block.vertical_rows(self.rows[index], position)
-            self.messages.append(message)
-        self.columns = [
-            torch.zeros(n, block.horizontal.in_channels, 1, block.left + 1, device=self.x.device)
-            for block in self.net.blocks
-        ]
-
-    def start_column(self, column: int) -> None:
-        """Move on to a column of the row, the pixel to its left being complete."""
-        if column:
-            # Features never depend on their pixel's last channel, so theirs were final when it was drawn; only the
-            # image itself has changed since.
-            self.columns[0][..., -1:] = self.net.encode(self.x[:, :, self.row : self.row + 1, column - 1 : column])
-        self.column = column
-        self.columns = [F.pad(columns[..., 1:], (0, 1)) for columns in self.columns]
-
-    def logits(self) -> Tensor:
-        """Logits ``[n, levels, C]`` at the pixel; those of channel c read the channels before c only."""
-        here = slice(self.column, self.column + 1)
-        h = self.net.encode(self.x[:, :, self.row : self.row + 1, here])  # [n, C, 1, 1]
-        for columns, block, message in zip(self.columns, self.net.blocks, self.messages, strict=True):
-            columns[..., -1:] = h
-            h = block.horizontal_columns(columns, message[..., here])
-        position = self.net.hidden_position[:, self.row : self.row + 1, here]
-        return self.net.head(h, position)[..., 0, 0]

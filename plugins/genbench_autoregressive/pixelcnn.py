@@ -1,76 +1,59 @@
-"""``pixelcnn``: Gated PixelCNN (van den Oord et al. 2016, arXiv:1606.05328), with an exact likelihood."""
+"""``pixelcnn`` and ``cpixelcnn``: Gated PixelCNN (van den Oord et al. 2016, arXiv:1606.05328), an exact likelihood."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from genbench import Batch, DataSpec
+from genbench import DataSpec
 from genbench_autoregressive.config import PixelCNNConfig
-from genbench_autoregressive.layers import CausalNet, RowCache
-from genbench_blocks.descent import Descent
-from genbench_blocks.ema import EMA
+from genbench_autoregressive.layers import CausalNet
+from genbench_autoregressive.likelihood_model import LikelihoodModel, Place
+from genbench_autoregressive.row_cache import RowCache
 from genbench_blocks.likelihoods import Categorical
 
-EVAL_BYTES = 1 << 28
-"""Logits held at once by ``log_prob``; more examples are taken in turn."""
 
+class PixelCNN(LikelihoodModel):
+    """log P(x) = sum_i log P(x_i | x_1 ... x_{i-1}) over pixels in raster order, each a categorical of all levels."""
 
-class PixelCNN:
-    """log P(x) = sum_i log P(x_i | x_1 ... x_{i-1}) over pixels in raster order, each a categorical of all levels.
-
-    Trained by maximum likelihood; samples and likelihood come from the Polyak average of the weights.
-    """
+    takes_labels = False
 
     def __init__(self, config: PixelCNNConfig, data: DataSpec, device: torch.device) -> None:
-        self.config, self.data, self.device = config, data, device
         groups = data.shape[0]
         channels, hidden = (groups * -(-wanted // groups) for wanted in (config.channels, config.hidden))
-        self.output = Categorical(data.levels)
-        self.net = CausalNet(data.shape, data.levels, channels, config.blocks, hidden).to(device)
-        self.ema = EMA(self.net, rampup=config.ema_half_life)
-        self.descent = Descent(self.net, config.lr, config.weight_decay, config.clip)
+        classes = (data.classes or 0) if self.takes_labels else 0
+        net = CausalNet(data.shape, data.levels, channels, config.blocks, hidden, classes)
+        super().__init__(
+            net.to(device),
+            Categorical(data.levels),
+            data,
+            lr=config.lr,
+            weight_decay=config.weight_decay,
+            clip=config.clip,
+            ema_half_life=config.ema_half_life,
+            held=data.dims * (2 * data.levels + 12 * channels),  # logits twice, and the features of a block
+            conditional=self.takes_labels,
+        )
 
-    def train_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        nats = -self._log_prob(self.net, batch.x).mean()
-        self.descent.step(nats / self.data.dims, progress)
-        self.ema.update(self.net, len(batch.x))
-        return {"nats": nats.detach()}
+    def outputs(self, net: CausalNet, x: Tensor, labels: Tensor | None) -> Tensor:
+        """Logits ``[B, levels, C, H, W]``."""
+        return net(x, labels)
 
-    @torch.no_grad()
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
-        """uint8 ``[n, C, H, W]``, drawn value by value."""
+    def walk(self, net: CausalNet, x: Tensor, labels: Tensor | None) -> Iterator[tuple[Place, Tensor]]:
+        """The logits are ``[n, levels]``, of one channel of a pixel."""
         channels, height, width = self.data.shape
-        x = torch.zeros(n, channels, height, width, dtype=torch.uint8, device=self.device)
-        cache = RowCache(self.ema.average, x)
+        cache = RowCache(net, x, labels)
         for row in range(height):
             cache.start_row(row)
             for column in range(width):
                 cache.start_column(column)
                 for channel in range(channels):
-                    x[:, channel, row, column] = self.output.sample(cache.logits()[:, :, channel])
-        return x
+                    yield (channel, row, column), cache.logits(channel)
 
-    @torch.no_grad()
-    def log_prob(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """log P(x) in nats, float ``[B]``, of uint8 ``[B, C, H, W]``."""
-        each = max(1, EVAL_BYTES // (4 * self.data.dims * self.data.levels))
-        return torch.cat([self._log_prob(self.ema.average, part) for part in x.split(each)])
 
-    def _log_prob(self, net: nn.Module, x: Tensor) -> Tensor:
-        return self.output.log_prob(net(x), x).flatten(1).sum(dim=1)
+class ConditionalPixelCNN(PixelCNN):
+    """The same given an example's class, which enters every gate (section 2.3 of the paper, equation 4)."""
 
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "net": dict(self.net.state_dict()),
-            "ema": self.ema.state_dict(),
-            "optimizer": self.descent.state_dict(),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.net.load_state_dict(state["net"])
-        self.ema.load_state_dict(state["ema"])
-        self.descent.load_state_dict(state["optimizer"])
+    takes_labels = True

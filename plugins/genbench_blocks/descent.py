@@ -20,16 +20,17 @@ class Descent:
 
     Weight decay is decoupled from the gradient (Loshchilov and Hutter 2019, arXiv:1711.05101) and falls on the
     weights of convolutions and dense layers only. The second moments are averaged over about 100 steps instead of
-    the usual 1000, of which a short run may not have many.
+    the usual 1000, of which a short run may not have many; ``beta2`` says how many.
 
     Args:
         module: whose parameters are trained.
         lr: learning rate at its height.
         weight_decay: of weights, at the full learning rate.
         clip: the largest norm of the gradient; give losses per dimension, so that it fits images of any size.
+        beta2: decay of the second moments a step.
     """
 
-    def __init__(self, module: nn.Module, lr: float, weight_decay: float, clip: float) -> None:
+    def __init__(self, module: nn.Module, lr: float, weight_decay: float, clip: float, beta2: float = 0.99) -> None:
         self.lr, self.clip = lr, clip
         weights = [
             part.weight for part in module.modules() if isinstance(part, nn.Linear | nn.Conv2d | nn.ConvTranspose2d)
@@ -40,7 +41,7 @@ class Descent:
         self.optimizer = torch.optim.AdamW(
             [{"params": weights, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}],
             lr=lr,
-            betas=(0.9, 0.99),
+            betas=(0.9, beta2),
             fused=True,
         )
 
