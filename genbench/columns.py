@@ -26,7 +26,19 @@ ESTIMATE = "_estimate"
 GROUPS: tuple[MetricGroup, ...] = get_args(MetricGroup)
 """In the order of the columns."""
 
-FIRST = ("fid", "bits_per_dim", "is", "precision", "recall", "coverage", "bits_per_dim" + ESTIMATE)
+FIRST = (
+    "fid",
+    "bits_per_dim",
+    "bits_per_letter",
+    "invalid_words",
+    "new_words",
+    "is",
+    "precision",
+    "recall",
+    "coverage",
+    "bits_per_dim" + ESTIMATE,
+    "bits_per_letter" + ESTIMATE,
+)
 """Scores that a terminal shows before all others, the most wanted first."""
 
 COSTS: tuple[tuple[str, str, Callable[[Record], Any]], ...] = (

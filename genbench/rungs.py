@@ -55,7 +55,8 @@ RUNGS: dict[str, str] = {
     "replayed-20%": "the same, 20 %",
     "replayed-50%": "the same, 50 %",
     "replayed": "training examples, as many as half of the held-out data, against the other half",
-    "near-copies": "replayed, with Gaussian noise, standard deviation 0.03 of the range of values",
+    "near-copies": "replayed, with Gaussian noise, standard deviation 0.03 of the range of values; of a text, replayed "
+    "with one symbol of each exchanged for another",
 }
 """Every rung by name. From ``held-out`` on, sets have the size of half of the held-out data and are compared with the
 other half; so they are never ordered against the rungs before, whose sets have another size."""

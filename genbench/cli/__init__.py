@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "publish": ("genbench.cli.publish", "Write the leaderboard as a static web page."),
     "new": ("genbench.cli.new", "Write a plugin project to start from."),
     "check": ("genbench.cli.check", "Check that a model keeps its contract."),
+    "data": ("genbench.cli.data", "List, fetch, verify and add data sets."),
     "doctor": ("genbench.cli.doctor", "Show the environment and what is wrong with it."),
 }
 """Name, module and one line of help of genbench's own commands, in the order of ``genbench --help``."""

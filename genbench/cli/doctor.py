@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from genbench.added import DISTRIBUTION
 from genbench.cli.options import json_option, print_json, results_option, weights_option
 from genbench.errors import GenbenchError
 from genbench.rungs import DRAWS
@@ -183,6 +184,8 @@ def _plugins(registry: Registry) -> Iterator[Finding]:
         remedy = "mend it, or uninstall it: pip uninstall " + plugin.distribution
         if plugin.distribution == "genbench":
             remedy = "install genbench again: pip install --force-reinstall genbench"
+        elif plugin.distribution == DISTRIBUTION:
+            remedy = f"remove {plugin.module}, and add the data again"
         yield Finding("plugins", f"{plugin.name} of {plugin.distribution}: {plugin.problem}", "wrong", remedy)
     for plugin in registry.plugins:
         for note in plugin.notes:
@@ -232,14 +235,18 @@ def _weights_that_do_not_ship(registry: Registry) -> Iterator[Finding]:
 
 def _caches(registry: Registry) -> Iterator[Finding]:
     from genbench import paths
+    from genbench.data_files import bytes_to_download, cached_folder, size_text
 
     root = paths.cache_root()
     remedy = f"name another folder in the environment variable {paths.VARIABLE}"
     yield _folder("cache", root, remedy)
-    cached = {path.name for path in paths.data_cache().iterdir()} if paths.data_cache().is_dir() else set()
     for name, entry in sorted(registry.datasets.items()):
-        there = f"{name}-{entry.spec.sha256[:16]}" in cached
-        yield Finding("data sets", f"{name}: {'in the cache' if there else 'not yet in the cache; made when needed'}")
+        there = cached_folder(entry.spec, paths.data_cache()).is_dir()
+        missing = bytes_to_download(entry.spec)
+        wanted = f"downloaded, {size_text(missing)}," if missing else "made"
+        yield Finding(
+            "data sets", f"{name}: {'in the cache' if there else f'not yet in the cache; {wanted} when needed'}"
+        )
 
 
 def _results(results: Path) -> Iterator[Finding]:

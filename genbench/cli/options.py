@@ -70,15 +70,19 @@ def budget_option(command: Command) -> Command:
     )(command)
 
 
-def weights_option(command: Command) -> Command:
-    """``--weights PATH``, repeatable, passed as ``weights: tuple[Path, ...]``; and ``--offline``."""
-    offline = click.option(
+def offline_option(command: Command) -> Command:
+    """``--offline``, passed to nobody: it sets the environment variable."""
+    return click.option(
         "--offline",
         is_flag=True,
         expose_value=False,
         callback=_forbid_downloads,
         help="Download nothing; the environment variable GENBENCH_OFFLINE=1 says the same.",
-    )
+    )(command)
+
+
+def weights_option(command: Command) -> Command:
+    """``--weights PATH``, repeatable, passed as ``weights: tuple[Path, ...]``; and ``--offline``."""
     weights = click.option(
         "--weights",
         multiple=True,
@@ -87,7 +91,7 @@ def weights_option(command: Command) -> Command:
         help="Weights of the benchmark's evaluator, where they do not ship, such as those of inception-v3-compat. "
         "They are taken only if they have the declared SHA-256. May be repeated.",
     )
-    return weights(offline(command))
+    return weights(offline_option(command))
 
 
 def reference_option(command: Command) -> Command:

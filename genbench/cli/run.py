@@ -253,6 +253,7 @@ def _execute(
     if not todo:
         click.echo(f"All {kept} runs are done already; --rerun failed or --rerun all does them again.", err=True)
         return None
+    from genbench.cli.data import announce_download
     from genbench.executors.launcher import Launcher
     from genbench.executors.local import LocalExecutor
     from genbench.executors.prepare import default_jobs, make_context
@@ -283,6 +284,7 @@ def _execute(
         )
         click.echo(f"{them} interrupted, unless another genbench is at work there", err=True)
     with Launcher(benchmark.budget.threads, scoring=True) as launcher:
+        announce_download(benchmark.dataset)
         context = make_context(registry, benchmark, store, launcher, checkpoint)
         executor = LocalExecutor(launcher, jobs or default_jobs(benchmark.budget.threads))
         with (

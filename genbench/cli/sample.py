@@ -18,7 +18,8 @@ from genbench.errors import GenbenchError, StoreError
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     required=True,
-    help="A .png (a grid) or an .npz (uint8 array `samples`, and `labels` of a conditional model).",
+    help="A .png (a grid), a .txt (of texts: one a line), or an .npz (uint8 array `samples`, and `labels` of a "
+    "conditional model).",
 )
 @click.option(
     "-b",
@@ -37,6 +38,7 @@ def command(run: str, n: int, output: Path, benchmark: str | None, seed: int | N
     Examples:
       genbench sample digits/dcgan/seed-0 -o grid.png
       genbench sample digits/vae/seed-3 -n 5000 -o vae.npz
+      genbench sample words/ngram/seed-0 -o words.txt
       genbench sample mine/vae/seed-3 -b ./mine.toml -o grid.png
     """
     from genbench.errors import RecordError
@@ -47,8 +49,8 @@ def command(run: str, n: int, output: Path, benchmark: str | None, seed: int | N
     from genbench.selection import select_model
     from genbench.store import RECORD, Store, read_record
 
-    if output.suffix not in (".png", ".npz"):
-        raise click.BadParameter(f"{str(output)!r} must end in .png or .npz", param_hint="--output")
+    if output.suffix not in (".png", ".txt", ".npz"):
+        raise click.BadParameter(f"{str(output)!r} must end in .png, .txt or .npz", param_hint="--output")
     if not output.parent.is_dir():
         raise click.BadParameter(f"the folder {output.parent} does not exist", param_hint="--output")
     folder = Store(results).find(run)

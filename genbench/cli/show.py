@@ -51,11 +51,18 @@ def command(run: str, results: Path, as_json: bool) -> None:
         click.echo(json_text({"folder": str(folder), **asdict(record)}))
         return
     from genbench.report.console import console
-    from genbench.report.run import print_record, print_seeds
+    from genbench.report.run import print_record, print_seeds, print_spelled
+    from genbench.report.spelled import SPELLED, read_spelled
 
     metrics = load_registry().metrics
     copying = [name for name, entry in metrics.items() if entry.spec.group == "copying"]
     print_record(record, console(), copying)
+    if SPELLED in record.artifacts:
+        try:
+            print_spelled(read_spelled(folder, record), console())
+        except (OSError, ValueError) as error:
+            why = (error.strerror if isinstance(error, OSError) else None) or error
+            click.echo(f"{printable(str(folder / SPELLED))} is not shown: {printable(str(why))}", err=True)
     log_scales = {name: entry.spec.log_scale for name, entry in metrics.items()}
     print_seeds(siblings(folder, record), log_scales, console())
     click.echo(f"\nFolder: {printable(str(folder))}")

@@ -257,10 +257,11 @@ def _explanations(comparison: Comparison) -> list[str]:
         lines.append(
             "P(A better): the share of pairs of seeds in which A is better, ties half; 95 % interval of Newcombe."
         )
-    kinds = {kind for entry in comparison.metrics for kind in entry.kinds}
-    if kinds & {"iwae", "bound"}:
+    bounds = [entry for entry in comparison.metrics if {"iwae", "bound"} & set(entry.kinds)]
+    if bounds:
+        units = " or ".join(dict.fromkeys(entry.column.unit for entry in bounds))
         lines.append(
-            "<= upper bound on bits/dim. A bound that is lower is better for sure; a value lower than the other's "
+            f"<= upper bound on {units}. A bound that is lower is better for sure; a value lower than the other's "
             "bound says nothing of what lies under that bound."
         )
     return lines

@@ -229,9 +229,10 @@ def _likelihoods(board: Leaderboard) -> list[str]:
     kinds = {cell.kind for cell in cells}
     lines = []
     if kinds & {"iwae", "bound"}:
+        units = " or ".join(dict.fromkeys(column.unit for column in board.columns if column.group == "likelihood"))
         draws = board.benchmark.file.likelihood.draws
         lines.append(
-            f"<= upper bound on bits/dim: IWAE with {draws} draws{_effective(cells)}, or an ELBO. Without a mark: "
+            f"<= upper bound on {units}: IWAE with {draws} draws{_effective(cells)}, or an ELBO. Without a mark: "
             "exact. Bounds rank by their bound: a lower one is better for sure, a higher one only as a bound."
         )
     if any(column.key.endswith(ESTIMATE) for column in board.columns):

@@ -38,7 +38,7 @@ STAGE_SHARES: dict[Stage, tuple[float, float]] = {
 }
 """Where on a run's bar a stage begins and ends."""
 
-TITLES = {"bits_per_dim": "bits/dim"}
+TITLES = {"bits_per_dim": "bits/dim", "bits_per_letter": "bits/letter"}
 """Scores that people know by another name than their key."""
 
 
@@ -231,7 +231,7 @@ def _verdict(record: Record | None) -> str:
     withheld = legend.withheld(record)
     named = [
         f"{title} {record.scores[name].value:.3g}"
-        for name, title in (("fid", _fid(record)), ("bits_per_dim", TITLES["bits_per_dim"]))
+        for name, title in (("fid", _fid(record)), *TITLES.items())
         if name in record.scores and name not in withheld
     ]
     outcome = ["ok"]

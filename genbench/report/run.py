@@ -18,7 +18,7 @@ from genbench.rows import FLAGGED, MARKS, UNAUDITED
 from genbench.statistics import mean_interval, variance_components
 
 UNITS = {"seconds": "s", "memory": "bytes", "peak_memory": "bytes", "device_memory": "bytes", "train_seconds": "s",
-         "sample_seconds": "s", "cpu_seconds": "s", "grace": "s"}  # fmt: skip
+         "sample_seconds": "s", "compile_seconds": "s", "cpu_seconds": "s", "grace": "s"}  # fmt: skip
 
 LARGEST = 1e300
 """Whole numbers beyond it are no quantities, and cannot be divided as floats."""
@@ -107,6 +107,16 @@ def print_seeds(records: Sequence[Record], log_scales: Mapping[str, bool], conso
     print_fitted(console, rows, ["Score", "Mean", "95 % interval", "Training\ndeviation", "Sampling\ndeviation"])
     explanation = "that of sampling is taken out of that of training; neither can be had without repeated sample sets."
     console.print(plain(f"{len(good)} of {len(records)} seeds are ok. Of the deviations, {explanation}", "dim"))
+
+
+def print_spelled(samples: Sequence[tuple[str, str]], console: Console) -> None:
+    """Print samples of a text, each with the class asked for or "", in the order in which they were drawn."""
+    _heading(console, "Samples, the first that were drawn")
+    by_class: dict[str, list[str]] = {}
+    for text, of in samples:
+        by_class.setdefault(of, []).append(text or "-")
+    rows = [[of, "  ".join(texts)] for of, texts in sorted(by_class.items())]
+    console.print(table_of([row if row[0] else row[1:] for row in rows], None))
 
 
 def _attempts(console: Console, record: Record) -> None:

@@ -28,6 +28,7 @@ from genbench.record import Record
 from genbench.report import legend, text
 from genbench.report.numbers import ARROWS, COST_TITLES, cost, decimals_of, score
 from genbench.report.printable import json_text, printable
+from genbench.report.spelled import SPELLED, read_spelled
 from genbench.rows import FLAGGED, Cell, Row
 from genbench.selection import model_string
 from genbench.store import RunKey, Store, model_folder
@@ -57,12 +58,16 @@ REAL = "train-copy"
 
 @dataclass(frozen=True)
 class Grid:
-    """A picture of samples: the model, the run that drew them, the file relative to the page."""
+    """A picture of samples: the model, the run that drew them, the file relative to the page.
+
+    Of a text there is no file, but the samples themselves: ``words``, each with the class asked for or "".
+    """
 
     model: str
     run: str
     source: str
     real: bool
+    words: tuple[tuple[str, str], ...] = ()
 
 
 def write(board: Leaderboard, store: Store, target: Path, definition: Path | None = None) -> list[str]:
@@ -258,12 +263,17 @@ def _copy_grids(board: Leaderboard, store: Store, target: Path) -> tuple[list[Gr
         record = next((record for record in row.records if record.status == "ok"), None)
         if record is None:
             continue
-        source = store.root / RunKey(board.benchmark.folder, row.model, record.seed).path / SAMPLES
+        folder = store.root / RunKey(board.benchmark.folder, row.model, record.seed).path
+        file = SPELLED if SPELLED in record.artifacts else SAMPLES
         try:
-            picture = _picture(source, record)
-        except (OSError, PngError) as error:
+            if file == SPELLED:
+                words = tuple(read_spelled(folder, record))
+                grids.append(Grid(legend.named(row), record.run, "", _is_real(row), words))
+                continue
+            picture = _picture(folder / SAMPLES, record)
+        except (OSError, ValueError) as error:
             why = (error.strerror if isinstance(error, OSError) else None) or error
-            problems.append(printable(f"{record.run}: its {SAMPLES} is not shown: {why}"))
+            problems.append(printable(f"{record.run}: its {file} is not shown: {why}"))
             continue
         name = f"{model_folder(row.model)}.png"
         (target / "samples" / name).write_bytes(picture)

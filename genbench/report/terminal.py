@@ -24,6 +24,10 @@ FEWEST = 4
 """As many columns of scores are worth more than their intervals."""
 
 
+MOST_AT_FIRST = 7
+"""Columns of scores where there is no room for all."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """One way to fit a table, or a part of it: its columns of scores, where intervals go, keys of its cost columns."""
@@ -76,7 +80,7 @@ def _fits(view: Leaderboard, layout: Layout, console: Console) -> bool:
 def _layouts(view: Leaderboard) -> Iterator[Layout]:
     every = tuple(column for column in view.columns if not _is_empty(view, column))
     costs = [view.costs[:count] for count in range(len(view.costs), -1, -1)]
-    count = min(len(every), len(FIRST))
+    count = min(len(every), MOST_AT_FIRST)
     if count < len(every):
         yield Layout(every, "beside", view.costs)
         yield from (Layout(every, "below", fewer) for fewer in costs)

@@ -76,6 +76,16 @@ def noisy(x: NDArray[np.uint8], data: DataSpec, strength: float, rng: np.random.
     return _quantised(x + rng.normal(0.0, strength * (data.levels - 1), x.shape), data)
 
 
+def near_copies(x: NDArray[np.uint8], data: DataSpec, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """uint8 ``[N, *shape]``: images with a little Gaussian noise, texts with one symbol exchanged for another."""
+    if data.is_image:
+        return noisy(x, data, NEAR, rng)
+    exchanged, place = x.copy(), rng.integers(x.shape[1], size=len(x))
+    other = rng.integers(1, data.levels, size=len(x))
+    exchanged[np.arange(len(x)), place] = (x[np.arange(len(x)), place] + other) % data.levels
+    return exchanged
+
+
 def _noise(source: Source, rng: np.random.Generator, strength: float) -> Examples:
     x, labels = _copy(source, rng)
     return noisy(x, source.data, strength, rng), labels

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genbench.engine.bench import bench_of
-from genbench.engine.calibration.corruptions import NEAR, REPLAYED, Corruption, Source, corruptions, noisy, replayed
+from genbench.engine.calibration.corruptions import REPLAYED, Corruption, Source, corruptions, near_copies, replayed
 from genbench.engine.data import Examples
 from genbench.engine.progress import Progress
 from genbench.engine.rng import generator
@@ -121,7 +121,7 @@ def _sets(
         elif rung in HALVES:
             honest, rest = parted(bench, rung, draw)
             x, labels = replayed(honest, source, REPLAYED.get(rung, 1.0), rng)
-            yield rung, (noisy(x, source.data, NEAR, rng) if rung == "near-copies" else x, labels), rest
+            yield rung, (near_copies(x, source.data, rng) if rung == "near-copies" else x, labels), rest
 
 
 def parted(bench: Bench, rung: str, draw: int) -> tuple[Examples, Bench]:
