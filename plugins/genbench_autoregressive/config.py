@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PixelCNNConfig:
-    """Of ``pixelcnn``.
+    """Of ``pixelcnn`` and ``cpixelcnn``.
 
     Attributes:
         batch_size: images a step.
@@ -28,3 +28,91 @@ class PixelCNNConfig:
     weight_decay: float = 0.3
     clip: float = 1.0
     ema_half_life: float = 0.05
+
+
+@dataclass(frozen=True)
+class PixelCNNPPConfig:
+    """Of ``pixelcnn-pp``.
+
+    Attributes:
+        batch_size: images a step.
+        channels: features of each stream at full resolution.
+        widen: features that each lower resolution has more than the one above it.
+        scales: resolutions, each half of the one above; 1 for the image's alone.
+        blocks: residual blocks on either side of the lower resolutions, at each resolution.
+        logistics: components of a pixel's mixture.
+        lr: learning rate at its height; AdamW, warmed up and then lowered along a cosine.
+        weight_decay: decoupled from the gradient, on the weights of convolutions only.
+        clip: largest norm of the gradient of the loss per dimension.
+        ema_half_life: of the weights' average, as a share of the images seen so far.
+    """
+
+    batch_size: int = 16
+    channels: int = 32
+    widen: int = 16
+    scales: int = 3
+    blocks: int = 1
+    logistics: int = 10
+    lr: float = 8e-3
+    weight_decay: float = 0.1
+    clip: float = 1.0
+    ema_half_life: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.channels < 1 or self.scales < 1 or self.channels + (self.scales - 1) * self.widen < 1:
+            raise ValueError("each resolution, of which there must be 1 or more, must have 1 feature or more")
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """Of ``transformer`` and ``ctransformer``.
+
+    Attributes:
+        batch_size: examples a step.
+        width: features of a token, a multiple of ``heads``.
+        layers: blocks of attention and dense layers.
+        heads: of each attention.
+        expansion: features of a hidden dense layer, as a multiple of ``width``.
+        rows: of an image in a block of attention; a value sees its own block up to itself, and the block before. 0 for
+            attention to everything before.
+        above, side: a token is made of the values in the ``above`` rows above and ``side`` columns to either side, of
+            a sequence of the ``side`` letters before.
+        logistics: components of a value's mixture; 0 for a logit a level.
+        dropout: share of features dropped in training.
+        lr: learning rate at its height; AdamW (beta2 0.95), warmed up and then lowered along a cosine.
+        weight_decay: decoupled from the gradient, on the matrices of dense layers only.
+        clip: largest norm of the gradient of the loss per dimension.
+        ema_half_life: of the weights' average, as a share of the examples seen so far.
+    """
+
+    batch_size: int = 32
+    width: int = 32
+    layers: int = 2
+    heads: int = 2
+    expansion: int = 4
+    rows: int = 0
+    above: int = 2
+    side: int = 3
+    logistics: int = 0
+    dropout: float = 0.0
+    lr: float = 4e-3
+    weight_decay: float = 0.3
+    clip: float = 1.0
+    ema_half_life: float = 0.05
+
+
+@dataclass(frozen=True)
+class NGramConfig:
+    """Of ``ngram``. The batches are small because one pass leaves the incomplete last one out.
+
+    Attributes:
+        batch_size: examples counted in one step.
+        order: n, the symbols of a gram: one is predicted from n - 1.
+    """
+
+    batch_size: int = 50
+    order: int = 6
+
+    def __post_init__(self) -> None:
+        if self.order < 1:
+            raise ValueError(f"order must be 1 or more, not {self.order}")
