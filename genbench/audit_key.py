@@ -16,7 +16,7 @@ from genbench.undisturbed import undisturbed
 if TYPE_CHECKING:
     from genbench.job import Job
 
-AUDIT_VERSION = 2
+AUDIT_VERSION = 3
 """Of the audit's protocol; a change of any of its constants is another version."""
 
 

@@ -14,7 +14,7 @@ import hashlib
 import math
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -30,13 +30,13 @@ from audit_jobs import DIGITS, job_for  # noqa: E402
 
 from genbench import DataSpec  # noqa: E402
 from genbench.audit_key import key_of, seed_of  # noqa: E402
-from genbench.engine.audit import audit_with  # noqa: E402
+from genbench.engine.audit import audit_with, findings_of  # noqa: E402
 from genbench.engine.audit.subject import Subject  # noqa: E402
 from genbench.engine.contract import build, prepare_torch  # noqa: E402
 from genbench.errors import InvalidOutput  # noqa: E402
 from genbench.job import Job  # noqa: E402
 from genbench.model import Model  # noqa: E402
-from genbench.record import Audit  # noqa: E402
+from genbench.record import Audit, AuditFinding  # noqa: E402
 from genbench.specs import LikelihoodKind  # noqa: E402
 from genbench_autoregressive.config import PixelCNNConfig  # noqa: E402
 from genbench_autoregressive.pixelcnn import PixelCNN  # noqa: E402
@@ -340,6 +340,18 @@ def audited(folder: Path, mutant: str, family: str) -> Audit:
 
 
 AUDITED: dict[tuple[str, str], Audit] = {}
+
+
+def failures(folder: Path, mutant: str, family: str) -> Iterator[AuditFinding]:
+    """What fails in the audit of a mutant, each when it is found: one will do for a verdict, and costs less than all.
+
+    What is left of an audit that has been made whole is not made again.
+    """
+    if (mutant, family) in AUDITED:
+        found: Iterator[AuditFinding] = iter(AUDITED[mutant, family].findings)
+    else:
+        found = findings_of(SharedFits(folder, mutant, family, seed_for(folder, family)))
+    return (finding for finding in found if finding.verdict == "failed")
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from commands import ZOO, genbench
+from commands import ZOO, inside
 from jobs import job_of
 
 from genbench.audit_key import AUDIT_VERSION, key_of
@@ -126,7 +126,7 @@ def test_a_likelihood_that_flatters_is_withheld_and_the_run_is_ok(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path / "cache"))
-    done = genbench(
+    done = inside(
         "run", "zoo-flatters", "marginals", "-b", "digits-smoke", "--seeds", "0", "--results", tmp_path / "results",
         python_path=(ZOO,),
     )  # fmt: skip
@@ -142,11 +142,11 @@ def test_a_likelihood_that_flatters_is_withheld_and_the_run_is_ok(
     assert good.audit is not None
     assert good.audit.verdict == "passed"
     assert "bits_per_dim" in good.scores
-    shown = genbench("show", "digits-smoke/zoo-flatters/seed-0", "--results", tmp_path / "results")
+    shown = inside("show", "digits-smoke/zoo-flatters/seed-0", "--results", tmp_path / "results")
     assert (bad.audit.reason or "") in " ".join(shown.stdout.split())
     assert (
-        json.loads(
-            genbench("show", "digits-smoke/marginals/seed-0", "--json", "--results", tmp_path / "results").stdout
-        )["audit"]["verdict"]
+        json.loads(inside("show", "digits-smoke/marginals/seed-0", "--json", "--results", tmp_path / "results").stdout)[
+            "audit"
+        ]["verdict"]
         == "passed"
     )

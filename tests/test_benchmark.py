@@ -31,6 +31,8 @@ LEAVES = {
     "budget__threads": 2,
     "budget__device": "cuda",
     "budget__device_memory_mib": 100,
+    "budget__precision": "bf16",
+    "budget__compile": True,
     "samples__n": 601,
     "samples__milestone_n": 301,
     "samples__chunk": 101,

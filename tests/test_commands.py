@@ -1,4 +1,7 @@
-"""`sample`, `score` and `check`: the commands that start a process for one task."""
+"""`sample`, `score` and `check`: the commands that start a process for one task.
+
+Each of them is called once in a process of its own; the other calls share a fork server.
+"""
 
 import json
 import re
@@ -7,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import ZOO, genbench
+from commands import ZOO, genbench, inside
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -17,7 +20,7 @@ from genbench.plugins import discover
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("results")
-    done = genbench("run", "marginals", "-b", "digits-smoke", "--seeds", "0", "--results", folder)
+    done = inside("run", "marginals", "-b", "digits-smoke", "--seeds", "0", "--results", folder)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -34,7 +37,7 @@ def test_sample_repeats_the_samples_that_were_scored(results: Path, tmp_path: Pa
 
 def test_sample_with_another_seed_gives_other_samples_as_a_grid(results: Path, tmp_path: Path) -> None:
     for seed in (1, 2):
-        genbench("sample", RUN, "-n", 9, "--seed", seed, "-o", tmp_path / f"{seed}.png", "--results", results)
+        inside("sample", RUN, "-n", 9, "--seed", seed, "-o", tmp_path / f"{seed}.png", "--results", results)
     first, second = (np.asarray(Image.open(tmp_path / f"{seed}.png")) for seed in (1, 2))
     assert first.shape == second.shape
     assert not np.array_equal(first, second)
@@ -46,7 +49,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("own")
     smoke = discover().benchmarks["digits-smoke"].spec.read_text()
     (folder / "mine.toml").write_text(smoke.replace('name = "digits-smoke"', 'name = "mine"'))
-    done = genbench("run", "marginals", "-b", folder / "mine.toml", "--seeds", "0", "--budget", "images=3000",
+    done = inside("run", "marginals", "-b", folder / "mine.toml", "--seeds", "0", "--budget", "images=3000",
                     "--results", folder / "results")  # fmt: skip
     assert done.returncode == 0, done.stderr
     (record,) = (folder / "results").glob("mine*/marginals/seed-0/record.json")
@@ -58,20 +61,20 @@ def test_sample_takes_a_benchmark_by_its_file_and_the_budget_from_the_record(
 ) -> None:
     file, run = own
     kept = np.load(run / "samples.npz")["samples"]
-    done = genbench("sample", run, "-b", file, "-n", len(kept), "-o", tmp_path / "more.npz")
+    done = inside("sample", run, "-b", file, "-n", len(kept), "-o", tmp_path / "more.npz")
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
     assert np.array_equal(np.load(tmp_path / "more.npz")["samples"], kept)
 
 
 def test_sample_says_how_a_benchmark_that_is_not_installed_is_given(own: tuple[Path, Path], tmp_path: Path) -> None:
-    done = genbench("sample", own[1], "-o", tmp_path / "more.npz")
+    done = inside("sample", own[1], "-o", tmp_path / "more.npz")
     assert done.returncode == 2
     assert "give its file with -b mine.toml" in done.stderr
 
 
 def test_sample_warns_of_another_benchmark_than_the_runs(results: Path, own: tuple[Path, Path], tmp_path: Path) -> None:
-    done = genbench("sample", RUN, "-b", own[0], "-n", 2, "-o", tmp_path / "more.npz", "--results", results)
+    done = inside("sample", RUN, "-b", own[0], "-n", 2, "-o", tmp_path / "more.npz", "--results", results)
     assert done.returncode == 0, done.stderr
     assert "the benchmark mine" in done.stderr
     assert "is not that of this run" in done.stderr
@@ -83,7 +86,7 @@ def test_sample_builds_the_model_with_the_recorded_configuration(results: Path, 
     record = json.loads((copy / "record.json").read_text())
     record["model"]["config"]["gone"] = 1
     (copy / "record.json").write_text(json.dumps(record))
-    done = genbench("sample", copy, "-n", 2, "-o", tmp_path / "more.npz")
+    done = inside("sample", copy, "-n", 2, "-o", tmp_path / "more.npz")
     assert done.returncode == 2
     assert "its configuration has other fields than at that run (gone)" in done.stderr
 
@@ -91,13 +94,13 @@ def test_sample_builds_the_model_with_the_recorded_configuration(results: Path, 
 def test_sample_into_a_file_that_cannot_be_written_is_an_error_of_the_disk(results: Path, tmp_path: Path) -> None:
     for name in ("more.npz", "more.png"):
         (tmp_path / name).symlink_to(tmp_path / "nowhere" / name)
-        done = genbench("sample", RUN, "-n", 2, "-o", tmp_path / name, "--results", results)
+        done = inside("sample", RUN, "-n", 2, "-o", tmp_path / name, "--results", results)
         assert done.returncode == 4
         assert f"{name}: cannot be written: No such file" in done.stderr
 
 
 def test_sample_names_the_nearest_run(results: Path) -> None:
-    done = genbench("sample", "digits-smoke/marginal/seed-0", "-o", "x.png", "--results", results)
+    done = inside("sample", "digits-smoke/marginal/seed-0", "-o", "x.png", "--results", results)
     assert done.returncode == 2
     assert "did you mean 'digits-smoke/marginals/seed-0'?" in done.stderr
 
@@ -116,11 +119,11 @@ def test_score_agrees_with_the_record_of_the_same_samples(results: Path) -> None
 def test_scored_copies_of_the_training_data_are_flagged_and_nothing_is_better_there(tmp_path: Path) -> None:
     images = np.array(load_digits().images, np.uint8)[:200, None]
     np.save(tmp_path / "real.npy", images)
-    done = genbench("score", tmp_path / "real.npy", "-b", "digits-smoke")
+    done = inside("score", tmp_path / "real.npy", "-b", "digits-smoke")
     (line,) = [line for line in done.stdout.splitlines() if line.strip().startswith("C_T ") and "[" not in line]
     assert "may be copying" in line
     assert "is better" not in line
-    (listed,) = [line for line in genbench("list", "metrics").stdout.splitlines() if line.startswith("c_t ")]
+    (listed,) = [line for line in inside("list", "metrics").stdout.splitlines() if line.startswith("c_t ")]
     assert "flag only" in listed
 
 
@@ -131,7 +134,7 @@ def test_an_array_and_a_folder_of_pngs_score_alike(results: Path, tmp_path: Path
     for index, image in enumerate(samples):
         Image.fromarray(image[0]).save(tmp_path / "pngs" / f"{index:04}.png")
     outputs = [
-        json.loads(genbench("score", path, "-b", "digits-smoke", "--json").stdout)["scores"]
+        json.loads(inside("score", path, "-b", "digits-smoke", "--json").stdout)["scores"]
         for path in (tmp_path / "samples.npy", tmp_path / "pngs")
     ]
     assert outputs[0] == outputs[1]
@@ -149,15 +152,15 @@ def test_an_array_and_a_folder_of_pngs_score_alike(results: Path, tmp_path: Path
 )
 def test_samples_of_another_form_are_refused(array: np.ndarray, message: str, tmp_path: Path) -> None:
     np.save(tmp_path / "samples.npy", array, allow_pickle=True)
-    done = genbench("score", tmp_path / "samples.npy", "-b", "digits-smoke")
+    done = inside("score", tmp_path / "samples.npy", "-b", "digits-smoke")
     assert done.returncode == 2
     assert message in done.stderr
 
 
 def test_check_passes_a_good_model_and_explains_a_bad_one() -> None:
-    good = genbench("check", "zoo-good", "-b", "digits-smoke", python_path=(ZOO,))
+    good = inside("check", "zoo-good", "-b", "digits-smoke", python_path=(ZOO,))
     assert good.returncode == 0, good.stdout + good.stderr
-    bad = genbench("check", "zoo-floats", "-b", "digits-smoke", "--json", python_path=(ZOO,))
+    bad = inside("check", "zoo-floats", "-b", "digits-smoke", "--json", python_path=(ZOO,))
     assert bad.returncode == 3
     failed = {result["name"]: result["message"] for result in json.loads(bad.stdout) if result["verdict"] == "failed"}
     assert "must return uint8" in failed["samples_have_the_promised_form"]
@@ -165,7 +168,7 @@ def test_check_passes_a_good_model_and_explains_a_bad_one() -> None:
 
 def test_the_check_in_which_a_model_hangs_has_failed_and_the_verdicts_before_it_are_told() -> None:
     arguments = ("check", "zoo-hangs", "-b", "digits-smoke", "--seconds", 6)
-    done = genbench(*arguments, python_path=(ZOO,))
+    done = inside(*arguments, python_path=(ZOO,))
     assert done.returncode == 3, done.stderr
     assert "did not come to an end within 6 s" in done.stdout
     assert "it stood at genbench_zoo_faults.py:" in done.stdout
@@ -188,7 +191,7 @@ def register_models():
     return [ModelSpec(name="lonely", factory=Zoo, config=Config, summary="in one file")]
 """
     (tmp_path / "lonely_model.py").write_text(model + hooks)
-    done = genbench("check", "lonely_model.py", "-b", "digits-smoke", cwd=tmp_path)
+    done = inside("check", "lonely_model.py", "-b", "digits-smoke", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -199,10 +202,10 @@ def register_models():
         (("check", "dcgn"), 2, "did you mean 'dcgan'?"),
         (("check", "zoo-unfit"), 2, "wants 1000 levels"),
         (("score", "nothing.npz"), 2, "no such file"),
-        (("sample", "a/b/c", "-o", "x.gif"), 2, ".png or .npz"),
+        (("sample", "a/b/c", "-o", "x.gif"), 2, ".png, .txt or .npz"),
     ],
 )
 def test_bad_input_is_answered_with_a_hint(arguments: tuple[str, ...], code: int, hint: str, tmp_path: Path) -> None:
-    done = genbench(*arguments, cwd=tmp_path, python_path=(ZOO,))
+    done = inside(*arguments, cwd=tmp_path, python_path=(ZOO,))
     assert done.returncode == code
     assert hint in done.stderr

@@ -117,7 +117,7 @@ def test_the_digits_evaluator_passes_its_gate_of_98_per_cent(digits: Splits) -> 
 @pytest.fixture(scope="module")
 def figures(digits: Splits) -> dict[str, float]:
     """What the recipe's gate looks at, of the shipped weights on the test split."""
-    from genbench_benchmarks.evaluators.train_digits_cnn import report
+    from genbench_benchmarks.evaluators.recipe import report
 
     x, labels = digits["test"]
     return report(torch.from_numpy(extract(load_evaluator(DIGITS_CNN), x)[1]), torch.from_numpy(labels))
@@ -149,7 +149,7 @@ def test_the_recipe_writes_no_weights_below_its_gate(
 
 
 def test_the_fitted_temperature_has_the_least_cross_entropy() -> None:
-    from genbench_benchmarks.evaluators.train_digits_cnn import fit_temperature
+    from genbench_benchmarks.evaluators.recipe import fit_temperature
 
     generator = torch.Generator().manual_seed(0)
     logits = 4 * torch.randn(2000, 10, generator=generator)

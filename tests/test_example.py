@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+from commands import inside
 from installing import ROOT, Installation, install
 
 FLOW = ROOT / "examples" / "genbench-flow"
@@ -57,7 +58,8 @@ def test_the_example_stands_in_the_table_beside_the_others(flow, tmp_path):
 
 
 def test_the_example_keeps_the_contract(flow):
-    done = flow.genbench("check", "realnvp", "-b", "digits-smoke")
+    # A small one: as it is configured, its likelihood is audited in the run above.
+    done = flow.genbench("check", "realnvp[couplings=2,width=32]", "-b", "digits-smoke")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -81,6 +83,6 @@ def test_the_tutorial_s_model_equals_marginals_in_the_table(tutorial, tmp_path):
     assert bits[0] == pytest.approx(bits[1], rel=1e-6)
 
 
-def test_the_tutorial_s_file_can_be_checked_without_installing_it(flow):
-    done = flow.genbench("check", str(TUTORIAL / "my_marginals.py"), "-b", "digits-smoke")
+def test_the_tutorial_s_file_can_be_checked_without_installing_it():
+    done = inside("check", TUTORIAL / "my_marginals.py", "-b", "digits-smoke")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -18,7 +18,7 @@ from types import FrameType
 
 import factories
 import pytest
-from commands import genbench
+from commands import inside
 from corpus import Case
 from corpus.make import DEFINITIONS, EVERY, RECORDS, REFERENCES, SAMPLES, STATES
 
@@ -262,7 +262,7 @@ def test_the_commands_themselves_refuse_without_a_traceback(
     arguments: tuple[str, ...], kind: dict[str, Case], name: str, tmp_path: Path
 ) -> None:
     path = built(kind[name], tmp_path)
-    done = genbench(*arguments, path)  # which fails for any traceback
+    done = inside(*arguments, path)  # which fails for any traceback
     assert done.returncode in (2, 5)
     assert done.stderr.startswith("Error: ")
     assert not list(tmp_path.rglob("canary"))

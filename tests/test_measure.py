@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import ZOO, genbench
+from commands import ZOO, inside
 from scripted import THIRD_PARTY, Script, Tell, context_of, do, ended, planned, well
 
 from genbench.disk import Disk
@@ -41,7 +41,7 @@ def run(folder: Path, name: str, *metrics: str) -> Record:
     """The record of `marginals` on a benchmark with the given metrics."""
     benchmark = folder / f"{name}.toml"
     benchmark.write_text(BENCHMARK.format(name=name, metrics=", ".join(f'"{metric}"' for metric in metrics)))
-    done = genbench("run", "marginals", "-b", benchmark, "--results", folder / "results", python_path=(ZOO,))
+    done = inside("run", "marginals", "-b", benchmark, "--results", folder / "results", python_path=(ZOO,))
     assert done.returncode in (0, 1), done.stderr
     (record,) = Store(folder / "results").load(name).records
     return record

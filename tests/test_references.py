@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commands import genbench
+from commands import genbench, inside
 from safetensors.numpy import load_file, save_file
 
 from genbench import reference_file
@@ -346,7 +346,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_exported_reference_says_what_it_is(exported: Path) -> None:
-    done = genbench("reference", "show", exported, "--json")
+    done = inside("reference", "show", exported, "--json")
     said = json.loads(done.stdout)
     assert (said["split"], said["evaluator"], said["examples"]) == ("test", "digits-cnn-v1", 600)
     assert said["data_sha256"] == DIGITS.sha256
@@ -355,7 +355,7 @@ def test_an_exported_reference_says_what_it_is(exported: Path) -> None:
 def test_scores_against_an_exported_reference_are_those_against_the_cache(exported: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "samples.npz", samples=resolve(DIGITS.loader)()["train"][0][:200])
     command = ("score", tmp_path / "samples.npz", "-b", "digits-smoke", "--json")
-    plain, given = (genbench(*command, *more) for more in ((), ("--reference", exported)))
+    plain, given = (inside(*command, *more) for more in ((), ("--reference", exported)))
     assert json.loads(plain.stdout)["scores"] == json.loads(given.stdout)["scores"]
 
 
@@ -367,7 +367,7 @@ def test_numbers_in_a_given_reference_are_the_ones_that_are_used(exported: Path,
     write_reference(tmp_path / "shifted.safetensors", shifted)
     np.savez(tmp_path / "samples.npz", samples=resolve(DIGITS.loader)()["train"][0][:200])
     command = ("score", tmp_path / "samples.npz", "-b", "digits-smoke", "--json")
-    plain, given = (genbench(*command, *more) for more in ((), ("--reference", tmp_path / "shifted.safetensors")))
+    plain, given = (inside(*command, *more) for more in ((), ("--reference", tmp_path / "shifted.safetensors")))
     fid = [json.loads(done.stdout)["scores"]["fid"]["value"] for done in (plain, given)]
     assert fid[1] > fid[0] + 1
 
@@ -380,7 +380,7 @@ def test_a_reference_of_other_data_is_refused_before_anything_is_done(tmp_path: 
     np.savez(tmp_path / "samples.npz", samples=np.zeros((200, 1, 8, 8), np.uint8))
     words = [tmp_path / "samples.npz" if word == "SAMPLES" else word for word in command]
     results = ("--results", tmp_path / "results") if command[0] == "run" else ()
-    done = genbench(*words, "-b", "digits-smoke", "--reference", path, *results)
+    done = inside(*words, "-b", "digits-smoke", "--reference", path, *results)
     assert done.returncode == 2
     assert "its data_sha256 is '0000" in done.stderr
     assert not list((tmp_path / "results").rglob("record.json"))
@@ -391,21 +391,21 @@ def test_the_command_shows_a_broken_file_as_an_error_for_people(tmp_path: Path, 
     make, why = BROKEN[kind]
     path = tmp_path / "given.safetensors"
     make(path)
-    done = genbench("reference", "show", path)
+    done = inside("reference", "show", path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"Error: {path}: ")
     assert why in done.stderr
 
 
 def test_an_evaluator_that_the_benchmark_does_not_use_cannot_be_exported(tmp_path: Path) -> None:
-    done = genbench("reference", "export", "-b", "digits-smoke", "--evaluator", "digits-cn-v1", tmp_path / "r")
+    done = inside("reference", "export", "-b", "digits-smoke", "--evaluator", "digits-cn-v1", tmp_path / "r")
     assert done.returncode == 2
     assert "did you mean 'digits-cnn-v1'" in done.stderr
 
 
 def test_an_export_overwrites_no_file_but_one_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    done = genbench("reference", "export", "-b", "digits-smoke", tmp_path / "thesis.tex")
+    done = inside("reference", "export", "-b", "digits-smoke", tmp_path / "thesis.tex")
     assert done.returncode == 2
     assert "holds no reference statistics, so it is not overwritten" in done.stderr
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
@@ -413,13 +413,13 @@ def test_an_export_overwrites_no_file_but_one_of_its_own(tmp_path: Path) -> None
 
 def test_an_export_replaces_an_earlier_one(exported: Path, tmp_path: Path) -> None:
     (tmp_path / "again").write_bytes(exported.read_bytes())
-    assert genbench("reference", "export", "-b", "digits-smoke", tmp_path / "again").returncode == 0
+    assert inside("reference", "export", "-b", "digits-smoke", tmp_path / "again").returncode == 0
 
 
 def test_scores_stand_under_the_titles_of_the_leaderboard(tmp_path: Path) -> None:
     x, labels = resolve(DIGITS.loader)()["train"]
     np.savez(tmp_path / "samples.npz", samples=x[:200], labels=labels[:200])
-    done = genbench("score", tmp_path / "samples.npz", "-b", "digits-smoke")
+    done = inside("score", tmp_path / "samples.npz", "-b", "digits-smoke")
     assert "  FID [digits-cnn-v1] " in done.stdout
     assert "  FID [digits-random-v1] " in done.stdout
     assert re.search(r"  Exact copies +1  \(real data 0\)\n", done.stdout)

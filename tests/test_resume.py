@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from jobs import job_of
+from jobs import job_of, one_of_each_family
 from trainings import REGISTRY, Killed, control, finish, outcome, saved_every, short_job, train_until
 
 from genbench import Batch, ModelSpec
@@ -20,7 +20,7 @@ from genbench.errors import Diverged, InvalidOutput
 from genbench.job import Job
 
 
-@pytest.mark.parametrize("name", [name for name, entry in REGISTRY.models.items() if entry.spec.max_epochs != 0])
+@pytest.mark.parametrize("name", one_of_each_family(REGISTRY))
 def test_a_training_killed_twice_ends_as_an_undisturbed_one(name: str, tmp_path: Path) -> None:
     name += "[batch_size=8]"
     job = short_job(tmp_path, name)

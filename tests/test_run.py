@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from commands import ZOO, genbench, start
+from commands import ZOO, genbench, inside, start
 from tiny import BENCHMARK, records
 
 
@@ -40,7 +40,7 @@ def test_a_second_call_trains_nothing_and_keeps_every_record(ran: Path, benchmar
 
 
 def test_failed_runs_are_done_again_on_request_and_their_attempts_kept(ran: Path, benchmark: Path) -> None:
-    done = genbench(
+    done = inside(
         "run",
         "zoo-good",
         "zoo-vanishes",
@@ -61,9 +61,9 @@ def test_failed_runs_are_done_again_on_request_and_their_attempts_kept(ran: Path
 def test_runs_of_a_changed_benchmark_are_superseded(tmp_path: Path) -> None:
     path, results = tmp_path / "tiny.toml", tmp_path / "results"
     path.write_text(BENCHMARK)
-    genbench("run", "noise", "-b", path, "--seeds", "0", "--results", results)
+    inside("run", "noise", "-b", path, "--seeds", "0", "--results", results)
     path.write_text(BENCHMARK.replace("n = 64", "n = 65"))
-    done = genbench("run", "noise", "-b", path, "--seeds", "0", "--results", results)
+    done = inside("run", "noise", "-b", path, "--seeds", "0", "--results", results)
     assert "has changed" in done.stderr
     assert records(results)["noise/0"].scores["fid"].n == 65
     assert len(list((results / ".superseded").rglob("record.json"))) == 1
@@ -71,9 +71,9 @@ def test_runs_of_a_changed_benchmark_are_superseded(tmp_path: Path) -> None:
 
 def test_other_budgets_and_dev_runs_stay_out_of_the_leaderboard(benchmark: Path, tmp_path: Path) -> None:
     common = ("-b", benchmark, "--seeds", "0", "--results", tmp_path)
-    assert genbench("run", "marginals", *common, "--dev").returncode == 0
-    assert genbench("run", "marginals", *common, "--budget", "images=400").returncode == 0
-    assert genbench("table", "-b", benchmark, "--results", tmp_path).returncode == 5
+    assert inside("run", "marginals", *common, "--dev").returncode == 0
+    assert inside("run", "marginals", *common, "--budget", "images=400").returncode == 0
+    assert inside("table", "-b", benchmark, "--results", tmp_path).returncode == 5
 
 
 @pytest.mark.parametrize("count", [2, 4])
@@ -94,7 +94,7 @@ def test_harnesses_on_one_folder_do_each_run_once(benchmark: Path, tmp_path: Pat
 
 def test_one_model_in_two_spellings_is_one_row(benchmark: Path, tmp_path: Path) -> None:
     models = ("noise", "noise[]", "marginals[batch_size=4]", "marginals[ batch_size = 4 ]")
-    done = genbench("run", *models, "-b", benchmark, "--results", tmp_path, "--dry-run", "--json")
+    done = inside("run", *models, "-b", benchmark, "--results", tmp_path, "--dry-run", "--json")
     planned = [run["run"] for run in json.loads(done.stdout)["runs"]]
     assert len(planned) == len(set(planned)) == 4
 
@@ -103,7 +103,7 @@ def test_a_dry_run_changes_nothing_not_even_an_unreadable_record(benchmark: Path
     record = tmp_path / "tiny" / "noise" / "seed-0" / "record.json"
     record.parent.mkdir(parents=True)
     record.write_text("{")
-    done = genbench("run", "noise", "-b", benchmark, "--results", tmp_path, "--dry-run")
+    done = inside("run", "noise", "-b", benchmark, "--results", tmp_path, "--dry-run")
     assert "unreadable" in done.stdout
     assert record.read_text() == "{"
 
@@ -112,7 +112,7 @@ def test_an_unreadable_record_is_quarantined_and_its_run_done_again(benchmark: P
     record = tmp_path / "tiny" / "noise" / "seed-0" / "record.json"
     record.parent.mkdir(parents=True)
     record.write_text("{")
-    done = genbench("run", "noise", "-b", benchmark, "--seeds", "0", "--results", tmp_path)
+    done = inside("run", "noise", "-b", benchmark, "--seeds", "0", "--results", tmp_path)
     assert "quarantine" in done.stderr
     assert done.returncode == 0
     assert [path.read_text() for path in tmp_path.glob(".quarantine/**/record.json")] == ["{"]
@@ -134,8 +134,9 @@ def test_sigterm_ends_everything_at_once_and_is_told_in_the_exit_code(tmp_path: 
     path, results = tmp_path / "tiny.toml", tmp_path / "results"
     path.write_text(BENCHMARK.replace("seconds = 3.0", "seconds = 60.0"))
     process = start("run", "zoo-hangs", "-b", path, "--seeds", "0", "--results", results, python_path=(ZOO,))
-    time.sleep(1.0)  # the fork server is still importing
-    children = psutil.Process(process.pid).children(recursive=True)
+    while not (children := psutil.Process(process.pid).children(recursive=True)):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)  # until there is a fork server, which is then still importing
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == 143, process.communicate()
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
@@ -154,7 +155,7 @@ def test_interrupted_runs_are_cancelled_and_the_next_call_goes_on(tmp_path: Path
     assert process.returncode == 130, stderr
     assert records(results)["zoo-hangs/0"].status == "cancelled"
     assert "noise/0" not in records(results)
-    done = genbench("run", "noise", "-b", path, "--seeds", "0", "--results", results, python_path=(ZOO,))
+    done = inside("run", "noise", "-b", path, "--seeds", "0", "--results", results, python_path=(ZOO,))
     assert done.returncode == 0, done.stderr
 
 
@@ -179,7 +180,7 @@ def test_interrupted_runs_are_cancelled_and_the_next_call_goes_on(tmp_path: Path
 def test_bad_input_is_answered_with_a_hint_and_an_exit_code(
     arguments: tuple[str, ...], code: int, hint: str, tmp_path: Path
 ) -> None:
-    done = genbench(*arguments, cwd=tmp_path)
+    done = inside(*arguments, cwd=tmp_path)
     assert done.returncode == code, done.stderr
     assert hint in done.stderr
 
@@ -200,7 +201,7 @@ def test_a_bad_benchmark_file_is_refused_naming_file_and_key(
 ) -> None:
     path = tmp_path / "tiny.toml"
     path.write_text(BENCHMARK.replace(*change))
-    done = genbench("run", "noise", "-b", path, "--results", tmp_path / "results")
+    done = inside("run", "noise", "-b", path, "--results", tmp_path / "results")
     assert done.returncode == 2
     assert str(path) in done.stderr
     assert named in done.stderr
@@ -208,9 +209,9 @@ def test_a_bad_benchmark_file_is_refused_naming_file_and_key(
 
 
 def test_an_unreadable_record_is_told_and_skipped(benchmark: Path, tmp_path: Path) -> None:
-    genbench("run", "noise", "marginals", "-b", benchmark, "--seeds", "0", "--results", tmp_path)
+    inside("run", "noise", "marginals", "-b", benchmark, "--seeds", "0", "--results", tmp_path)
     torn = tmp_path / "tiny" / "noise" / "seed-0" / "record.json"
     torn.write_text(torn.read_text()[:100])
-    done = genbench("table", "-b", benchmark, "--results", tmp_path, "--format", "json")
+    done = inside("table", "-b", benchmark, "--results", tmp_path, "--format", "json")
     assert "noise/seed-0" in done.stderr + done.stdout
     assert "marginals" in json.dumps(json.loads(done.stdout))

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from jobs import job_of
+from jobs import job_of, one_of_each_family
 
 from genbench import Batch, ModelSpec
 from genbench.engine.checks import process
@@ -283,7 +283,7 @@ def test_a_resumed_training_tells_the_same(ended_at: int, tmp_path: Path, monkey
     assert trained["warnings"] == TRAINING
 
 
-@pytest.mark.parametrize("name", REGISTRY.models)
+@pytest.mark.parametrize("name", [*one_of_each_family(REGISTRY), "noise"])
 def test_a_model_of_genbenchs_own_changes_nothing(name: str, tmp_path: Path) -> None:
     job = job_of(REGISTRY, name, tmp_path)
     batch_size = int(job.model.config["batch_size"])

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from commands import genbench
+from commands import genbench, inside
 
 from genbench.plugins import discover
 from genbench.record import parse
@@ -19,7 +19,7 @@ RUNS = ("marginals", "vae")
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = tmp_path_factory.mktemp("verify") / "results"
-    run = genbench("run", *RUNS, "-b", "digits-smoke", "--seeds", "1", "--results", results)
+    run = inside("run", *RUNS, "-b", "digits-smoke", "--seeds", "1", "--results", results)
     assert run.returncode == 0, run.stderr
     return results
 
@@ -43,7 +43,7 @@ def edit(results: Path, model: str, **changes: object) -> None:
 
 
 def test_untouched_runs_are_verified(done: Path) -> None:
-    found = genbench("verify", "digits-smoke", "--results", done)
+    found = inside("verify", "digits-smoke", "--results", done)
     assert found.returncode == 0, found.stdout
     assert "2 of 2 runs verified" in found.stdout
 
@@ -59,7 +59,7 @@ def test_runs_come_out_identical_when_trained_again(done: Path) -> None:
 def test_a_changed_file_is_named(results: Path) -> None:
     path = results / "digits-smoke" / "vae" / "seed-1" / "samples.npz"
     path.write_bytes(path.read_bytes() + b" ")
-    found = genbench("verify", "digits-smoke/vae/seed-1", "digits-smoke/marginals", "--results", results)
+    found = inside("verify", "digits-smoke/vae/seed-1", "digits-smoke/marginals", "--results", results)
     assert found.returncode == 3
     assert "digits-smoke/vae/seed-1: NOT verified" in found.stdout
     assert "samples.npz: recorded sha256:" in found.stdout
@@ -68,7 +68,7 @@ def test_a_changed_file_is_named(results: Path) -> None:
 
 def test_a_missing_file_is_named(results: Path) -> None:
     (results / "digits-smoke" / "vae" / "seed-1" / "state.safetensors").unlink()
-    found = genbench("verify", "digits-smoke/vae", "--results", results)
+    found = inside("verify", "digits-smoke/vae", "--results", results)
     assert found.returncode == 3
     assert "state.safetensors: recorded sha256:" in found.stdout
     assert "found nothing" in found.stdout
@@ -76,49 +76,49 @@ def test_a_missing_file_is_named(results: Path) -> None:
 
 def test_a_hand_edited_score_does_not_survive_retraining(results: Path) -> None:
     edit(results, "marginals", scores__fid__value=0.001)
-    found = genbench("verify", "digits-smoke/marginals", "--retrain", "--results", results)
+    found = inside("verify", "digits-smoke/marginals", "--retrain", "--results", results)
     assert found.returncode == 3
     assert "scores.fid.value: recorded 0.001, found " in found.stdout
 
 
 def test_a_run_of_other_code_is_not_trained_again_and_says_why(results: Path) -> None:
     edit(results, "marginals", model__code_sha256="0" * 64, model__version="0.0.9")
-    found = genbench("verify", "digits-smoke/marginals", "--retrain", "--results", results)
+    found = inside("verify", "digits-smoke/marginals", "--retrain", "--results", results)
     assert found.returncode == 3
     assert "is not that of the run (genbench 0.0.9); install that version" in found.stdout
 
 
 def test_a_run_of_other_options_cannot_pass_for_the_default(results: Path) -> None:
     edit(results, "marginals", model__config={"batch_size": 7})
-    found = genbench("verify", "digits-smoke/marginals", "--retrain", "--results", results)
+    found = inside("verify", "digits-smoke/marginals", "--retrain", "--results", results)
     assert found.returncode == 3
     assert "its configuration is not that of marginals" in found.stdout
 
 
 def test_a_record_in_anothers_place_is_told(results: Path) -> None:
     moved = shutil.move(results / "digits-smoke" / "marginals" / "seed-1", results / "digits-smoke" / "vae" / "seed-0")
-    found = genbench("verify", moved, "--results", results)
+    found = inside("verify", moved, "--results", results)
     assert found.returncode == 3
     assert "its folder vae/seed-0 is not that of the run, marginals/seed-1" in found.stdout
 
 
 def test_copies_of_a_run_are_verified_by_one_repetition(results: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(results / "digits-smoke" / "marginals", tmp_path / "copy" / "marginals") / "seed-1"
-    found = genbench("verify", "digits-smoke/marginals", copy, "--retrain", "--results", results)
+    found = inside("verify", "digits-smoke/marginals", copy, "--retrain", "--results", results)
     assert found.returncode == 0, found.stdout
     assert "2 of 2 runs verified" in found.stdout
 
 
 def test_an_unreadable_record_is_not_verified(results: Path) -> None:
     (results / "digits-smoke" / "marginals" / "seed-1" / "record.json").write_text("{")
-    found = genbench("verify", "digits-smoke/marginals", "--results", results)
+    found = inside("verify", "digits-smoke/marginals", "--results", results)
     assert found.returncode == 3
     assert "digits-smoke/marginals/seed-1: NOT verified" in found.stdout
     assert "its record is unreadable: not JSON" in found.stdout
 
 
 def test_an_unknown_run_is_refused_with_the_nearest(done: Path) -> None:
-    found = genbench("verify", "digits-smoke/marginal", "--results", done)
+    found = inside("verify", "digits-smoke/marginal", "--results", done)
     assert found.returncode == 2
     assert "digits-smoke/marginals/seed-1" in found.stderr
 

@@ -8,6 +8,7 @@ audit serves all runs of a (code, configuration, data's spec); see :func:`genben
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -23,7 +24,7 @@ from genbench.job import Job
 from genbench.record import Audit, AuditFinding
 from genbench.specs import DataSpec
 
-__all__ = ["audit", "audit_with", "key_of"]
+__all__ = ["audit", "audit_with", "findings_of", "key_of"]
 
 MAX_REASON = 300
 
@@ -46,65 +47,82 @@ def audit_with(subject: Subject, key: str) -> Audit:
     Raises:
         Exception: if memory or disk ran out: no verdict on the model.
     """
-    data, conditional = subject.data, subject.job.conditional
     if subject.kind == "estimate":
         return _audit_estimate(subject, key)
-    findings: list[AuditFinding] = []
     flatteries: list[float] = []
-    for source in (narrow_source(data, by_class=conditional), uniform_source(data)):
-        tested, flattery = _test_on(subject, source, with_form=not any(known.name == "repeats" for known in findings))
-        findings += tested
-        flatteries += flattery
+    findings = list(findings_of(subject, flatteries))
+    return _verdict(key, findings, min(flatteries, default=None), subject.data)
+
+
+def findings_of(subject: Subject, flatteries: list[float] | None = None) -> Iterator[AuditFinding]:
+    """The findings on a likelihood that is no estimate, each as soon as it is made.
+
+    Args:
+        flatteries: takes up, in nats, what each test by Gibbs' inequality would have seen; at the end it is empty if
+            nothing may be claimed.
+
+    Raises:
+        Exception: if memory or disk ran out: no verdict on the model.
+    """
+    flatteries = [] if flatteries is None else flatteries
+    data = subject.data
+    findings: list[AuditFinding] = []
+    for source in (narrow_source(data, by_class=subject.job.conditional), uniform_source(data)):
+        with_form = not any(known.name == "repeats" for known in findings)
+        for finding in _test_on(subject, source, flatteries, with_form):
+            findings.append(finding)
+            yield finding
     if not flatteries and not _any(findings, "failed"):
-        tested, flatteries = _test_on_words(subject)
-        findings += tested
-    findings.append(guarded("slice", lambda: degenerate.one_pixel(subject)))
-    sums = _sums(subject, subject.job.audit_spaces)
-    findings += sums
+        yield from _test_on_words(subject, flatteries)
+    yield guarded("slice", lambda: degenerate.one_pixel(subject))
+    sums = []
+    for finding in _sums(subject, subject.job.audit_spaces):
+        sums.append(finding)
+        yield finding
     if subject.kind != "exact" and not _any(sums, "passed", "failed"):
-        findings.append(_latent(subject))
-        if findings[-1].verdict == "skipped":
-            flatteries = []
-    return _verdict(key, findings, min(flatteries, default=None), data)
+        finding = _latent(subject)
+        if finding.verdict == "skipped":
+            flatteries.clear()
+        yield finding
 
 
-def _test_on(subject: Subject, source: Source, with_form: bool) -> tuple[list[AuditFinding], list[float]]:
-    """The tests at the real shape of a model trained on a source, and the flattery that Gibbs' inequality leaves."""
+def _test_on(subject: Subject, source: Source, flatteries: list[float], with_form: bool) -> Iterator[AuditFinding]:
+    """The tests at the real shape of a model trained on a source; adds the flattery that Gibbs' inequality leaves."""
     name = f"known entropy: {source.name}"
     fitted = {}
-    flattery = []
 
     def gibbs() -> AuditFinding:
         fitted["model"] = known_entropy.fit_source(subject, source)
         excess = known_entropy.measure(subject, fitted["model"], source)
-        flattery.append(excess.smallest_flattery)
+        flatteries.append(excess.smallest_flattery)
         return known_entropy.judge(name, excess, source)
 
-    findings = [guarded(name, gibbs)]
+    finding = guarded(name, gibbs)
+    yield finding
     # Of what a model rules out, every number is the same: nothing would be tested.
-    if with_form and "model" in fitted and findings[0].verdict != "skipped":
+    if with_form and "model" in fitted and finding.verdict != "skipped":
         model = fitted["model"]
-        findings.append(guarded("repeats", lambda: repeatable.same_again(subject, model, source)))
-        findings.append(guarded("company", lambda: repeatable.same_in_company(subject, model, source)))
-    return findings, flattery
+        yield guarded("repeats", lambda: repeatable.same_again(subject, model, source))
+        yield guarded("company", lambda: repeatable.same_in_company(subject, model, source))
 
 
-def _test_on_words(subject: Subject) -> tuple[list[AuditFinding], list[float]]:
+def _test_on_words(subject: Subject, flatteries: list[float]) -> Iterator[AuditFinding]:
     """The same tests on words, for models that rule out what is not of their form, in the first coding that they know.
 
     A model that rules out all that the audit can draw fails: nothing is known of its likelihood.
     """
     for source in word_sources(subject.data):
-        findings, flatteries = _test_on(subject, source, with_form=True)
-        if findings[0].verdict != "skipped":
-            return findings, flatteries
-    return [
-        failed(
-            "known entropy",
-            "the model rules out, or can't be trained on, every distribution that the audit draws from, so that "
-            "nothing is known of its likelihood; give what is impossible in the data a small probability",
-        )
-    ], []
+        tests = _test_on(subject, source, flatteries, with_form=True)
+        first = next(tests)
+        if first.verdict != "skipped":
+            yield first
+            yield from tests
+            return
+    yield failed(
+        "known entropy",
+        "the model rules out, or can't be trained on, every distribution that the audit draws from, so that "
+        "nothing is known of its likelihood; give what is impossible in the data a small probability",
+    )
 
 
 def _latent(subject: Subject) -> AuditFinding:
@@ -123,11 +141,12 @@ def _any(findings: list[AuditFinding], *verdicts: str) -> bool:
     return any(finding.verdict in verdicts for finding in findings)
 
 
-def _sums(subject: Subject, spaces: list[DataSpec]) -> list[AuditFinding]:
+def _sums(subject: Subject, spaces: list[DataSpec]) -> Iterator[AuditFinding]:
     """Sums over the small spaces that the model can be used on."""
     if not spaces:
-        return [skipped("sum over a small space", "the model's spec supports none that is small enough")]
-    return [guarded(mass.name_of(space), partial(mass.whole_space, subject, space)) for space in spaces]
+        yield skipped("sum over a small space", "the model's spec supports none that is small enough")
+    for space in spaces:
+        yield guarded(mass.name_of(space), partial(mass.whole_space, subject, space))
 
 
 def _audit_estimate(subject: Subject, key: str) -> Audit:

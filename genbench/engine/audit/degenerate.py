@@ -7,13 +7,14 @@ import numpy as np
 from genbench.engine.audit.finding import Unfit, failed, passed
 from genbench.engine.audit.mass import Mass, mass_of
 from genbench.engine.audit.subject import EXAMPLES, Subject
-from genbench.engine.audit.synthetic import class_prior
+from genbench.engine.audit.synthetic import LARGE, class_prior
 from genbench.errors import Diverged
 from genbench.model import Model
 from genbench.record import AuditFinding
 
 BLOCK = 1024
-"""The most examples that the levels of two pixels are summed over."""
+"""The most examples that the levels of two pixels are summed over. Of large ones two levels of the first pixel do: if
+the other one is left out, their probabilities of 1 / levels each, once for each of its levels, sum to 2."""
 
 COUPLE_STEPS = 384
 """Training steps on two images: by then a code tells them apart, and their pixels cost less than half a nat."""
@@ -45,7 +46,8 @@ def one_pixel(subject: Subject) -> AuditFinding:
     along[:, pixel] = levels
     sums = {f"of its {data.levels} levels": _mass(subject, model, along, prior)}
     if still != pixel:
-        some = np.unique(np.linspace(0, data.levels - 1, max(1, min(data.levels, BLOCK // data.levels))).astype(int))
+        most = BLOCK // data.levels if data.dims <= LARGE else 2
+        some = np.unique(np.linspace(0, data.levels - 1, max(1, min(data.levels, most))).astype(int))
         block = np.full((len(some), data.levels, data.dims), data.levels // 2, dtype=np.uint8)
         block[:, :, pixel], block[:, :, still] = some[:, None], levels
         sums[f"of {len(some)} of its levels, with all levels of a pixel that is constant,"] = _mass(

@@ -16,7 +16,10 @@ from genbench.model import Model
 from genbench.record import AuditFinding
 
 FRESH = 512
-"""Fresh examples that a likelihood is measured on."""
+FEWEST = 64
+FRESH_DIMENSIONS = 1 << 17
+"""Fresh examples that a likelihood is measured on; of large images no more than make ``FRESH_DIMENSIONS``, but
+``FEWEST``: the standard error in bits/dim is of the number of dimensions in all."""
 
 DRAWS = 8
 """K for kinds that draw."""
@@ -88,7 +91,8 @@ def measure(subject: Subject, model: Model, source: Source) -> Excess:
     Raises:
         Unfit: if the model gives probability 0 to more than half of them.
     """
-    x, _ = source.draw(FRESH, subject.generator("fresh", source.name))
+    fresh = min(FRESH, max(FEWEST, FRESH_DIMENSIONS // source.data.dims))
+    x, _ = source.draw(fresh, subject.generator("fresh", source.name))
     given = subject.nats(model, x, source.label_prior, DRAWS, position=source.name)
     truth = source.log_prob(x)
     possible = given > RULED_OUT

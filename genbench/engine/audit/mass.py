@@ -25,7 +25,7 @@ from genbench.record import AuditFinding
 from genbench.specs import DataSpec, LikelihoodKind
 
 DIMENSIONS = 1 << 18
-MOST = 1 << 14
+MOST = 1 << 15
 REPLICATES = 16
 """Kinds that draw are averaged over as many draws as make ``DIMENSIONS`` dimensions, at most ``MOST`` in all and at
 least ``REPLICATES`` for each example."""

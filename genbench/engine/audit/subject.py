@@ -27,6 +27,12 @@ FIT_STEPS = 64
 """A fit ends at ``FIT_FLOPS`` or after ``FIT_IMAGES`` images, but not before ``FIT_STEPS`` steps: deterministic, and
 seconds for small images."""
 
+FIT_CEILING = 2e11
+FIT_BATCH = 4
+"""Where ``FIT_STEPS`` steps would cost more than ``FIT_CEILING`` FLOPs, batches are made smaller, down to ``FIT_BATCH``
+examples: the synthetic pixels are alike, so that a batch of few large images says as much of them as one of many small
+images."""
+
 EXAMPLES = 8192
 """Synthetic training examples."""
 
@@ -53,6 +59,8 @@ class Subject:
         self.kind: LikelihoodKind = job.likelihood
         self.seed = seed
         self.device = torch.device(job.budget.device)
+        self._smaller: dict[DataSpec, int] = {}
+        """Batch size by data, where the configured one is too dear."""
 
     @property
     def data(self) -> DataSpec:
@@ -72,7 +80,7 @@ class Subject:
         Raises:
             Diverged: if a loss or a tensor of the state is not finite. Anything else is the plugin's own.
         """
-        job = dataclasses.replace(self.job, data=data)
+        job = self._affordable(data)
         batch_size = int(job.model.config["batch_size"])
         batches = Batches(x, labels, batch_size, self.seed, self.device)
         most = FIT_IMAGES // batch_size if steps is None else steps
@@ -87,6 +95,10 @@ class Subject:
             if step == 0:
                 with FlopCounter() as counter:
                     logs = model.train_step(batch, 0.0)
+                if FIT_STEPS * counter.flops > FIT_CEILING and batch_size > FIT_BATCH and data not in self._smaller:
+                    paid_for = int(batch_size * FIT_CEILING / (FIT_STEPS * counter.flops))
+                    self._smaller[data] = max(FIT_BATCH, paid_for)
+                    return self.fit(x, labels, data, steps)
                 if counter.flops:
                     most = min(most, max(FIT_STEPS, int(FIT_FLOPS / counter.flops)))
             else:
@@ -125,6 +137,14 @@ class Subject:
             found = log_probs(model, self.kind, examples, log_prior, draws, chunk, seed, impossible=IMPOSSIBLE)
         assert found is not None, "a conditional estimate is not audited"
         return found.nats
+
+    def _affordable(self, data: DataSpec) -> Job:
+        """The job on some data, with the batch size that an earlier step on them showed to be paid for."""
+        job = dataclasses.replace(self.job, data=data)
+        if data not in self._smaller:
+            return job
+        config = {**job.model.config, "batch_size": self._smaller[data]}
+        return dataclasses.replace(job, model=dataclasses.replace(job.model, config=config))
 
     def _restored(self, trained: Model, job: Job, batches: Batches) -> Model:
         """A fresh model with the trained one's state, by way of the disk, prepared for evaluation."""

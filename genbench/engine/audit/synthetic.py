@@ -9,8 +9,13 @@ from scipy.special import logsumexp
 
 from genbench.specs import DataSpec
 
+LARGE = 512
+"""Dimensions beyond which an example is large, and a pass over the model dear."""
+
 MAX_CLASSES = 10
-"""Classes that the synthetic prior gives probability to: marginalising costs one pass over the model a class."""
+FEW_CLASSES = 3
+"""Classes that the synthetic prior gives probability to, the fewer on large examples: marginalising costs one pass over
+the model a class."""
 
 SPREAD = 0.75
 """Standard deviation, in levels, of the narrow distribution of a pixel."""
@@ -79,7 +84,7 @@ def narrow_source(data: DataSpec, by_class: bool) -> Source:
     little room for flattery. With ``by_class`` its centre moves with the class, for models that are told the class.
     """
     prior = class_prior(data)
-    used = min(len(prior), MAX_CLASSES)
+    used = _classes_used(data)
     centres = np.full(len(prior), 0.3)
     if by_class:
         centres[:used] = np.linspace(0.2, 0.8, used)
@@ -146,11 +151,15 @@ def word_sources(data: DataSpec) -> list[Words]:
 
 def class_prior(data: DataSpec) -> np.ndarray:
     """An uneven p(y) over the first classes, float64 ``[classes]``; ``[1]`` where there are no labels."""
-    classes = data.classes or 1
-    weights = np.zeros(classes)
-    used = min(classes, MAX_CLASSES)
+    weights = np.zeros(data.classes or 1)
+    used = _classes_used(data)
     weights[:used] = np.linspace(1.0, 2.0, used)
     return np.asarray(weights / weights.sum())
+
+
+def _classes_used(data: DataSpec) -> int:
+    """How many of the classes have a probability."""
+    return min(data.classes or 1, FEW_CLASSES if data.dims > LARGE else MAX_CLASSES)
 
 
 def _bells(centres: np.ndarray, levels: int) -> np.ndarray:
