@@ -16,7 +16,7 @@ from annotated_types import Ge, Gt, Le, MinLen
 
 from genbench.errors import MOST_NAMED, BenchmarkError, nearest
 from genbench.foreign_files import read_regular
-from genbench.specs import Budget, DatasetSpec, EvaluatorSpec
+from genbench.specs import Budget, DatasetSpec, EvaluatorSpec, Precision
 
 STRICT = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 """Pydantic's configuration of every file: no unknown keys, no coercion."""
@@ -51,6 +51,8 @@ class BudgetTable:
     threads: Annotated[int, Gt(0), Le(4096)] = 1
     device: Literal["cpu", "cuda"] = "cpu"
     device_memory_mib: Annotated[int, Gt(0), Le(2**33)] | None = None
+    precision: Precision = "float32"
+    compile: bool = False
 
     __pydantic_config__ = STRICT
 
@@ -111,6 +113,8 @@ class BenchmarkFile:
 
 
 PROSE = ("title", "description")
+NOT_USED = {"precision": "float32", "compile": False}
+"""Keys of ``[budget]`` that came later: with these values a definition is the one that it was without them."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,9 @@ class Benchmark:
         definition = dataclasses.asdict(self.file)
         for key in PROSE:
             del definition[key]
+        for key, value in NOT_USED.items():
+            if definition["budget"][key] == value:
+                del definition["budget"][key]
         identity = {
             "definition": definition,
             "dataset": self.dataset.sha256,

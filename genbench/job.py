@@ -28,6 +28,8 @@ JOB = "job.json"
 PROGRESS = "progress"
 RESUMED_AT = "resumed-at"
 """The step from which training went on, if it did."""
+SCRATCH = "scratch"
+"""The folder in which a stage's process starts: what a plugin writes beside itself goes with it."""
 LOG = "log.txt"
 """What a run's processes printed."""
 SEEN = "seen.npz"
@@ -64,6 +66,7 @@ class Job:
         evaluator, second_evaluator, metrics: what scores it.
         foreign_metrics: what third parties measure, a plugin each.
         cache: folder for reference statistics.
+        alphabet, class_names: of the data set, for samples that a person can read.
         checkpoint_seconds: time between checkpoints, at least; longer where writing them would cost more than 1 %. With
             0 there is one after every step.
     """
@@ -91,6 +94,8 @@ class Job:
     foreign_metrics: list[ForeignMetrics]
     cache: str
     checkpoint_seconds: float = CHECKPOINT_SECONDS
+    alphabet: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:

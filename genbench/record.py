@@ -53,6 +53,7 @@ VOLATILE = (
     "spent.cpu_seconds",
     "spent.prepare.seconds",
     "cost.train_seconds",
+    "cost.compile_seconds",
     "cost.samples_per_second",
     "cost.peak_memory",
     "cost.sample_seconds",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genbench.benchmark import NOT_USED
 from genbench.errors import GenbenchError, VerificationFailed
 from genbench.matrix import PlannedRun, choose
 from genbench.record import Record, stable
@@ -160,7 +161,7 @@ def _compare(path: str, first: Any, second: Any) -> Iterator[Difference]:
 
 def _budget_table(recorded: dict[str, Any]) -> dict[str, Any]:
     """A record's limits as a benchmark's ``[budget]``: memory in MiB, and None for a limit that it lacks."""
-    table = {"flops": None, "device_memory": None, **recorded}
+    table = {"flops": None, "device_memory": None, **NOT_USED, **recorded}
     for key in ("memory", "device_memory"):
         limit = table.pop(key)
         table[f"{key}_mib"] = None if limit is None else limit >> 20

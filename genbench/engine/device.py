@@ -1,11 +1,14 @@
-"""The memory of the device: capped to what a benchmark allows, and measured.
+"""The device: its precision as a benchmark has it, and its memory, capped to what is allowed, and measured.
 
-Both concern torch's allocator, which serves every tensor of this process. The driver's context (some hundred MiB),
-what libraries allocate behind torch's back (NCCL, a plugin's own CUDA code) and other processes on the device are
-neither capped nor measured. On the CPU there is nothing to do: the supervisor watches resident memory.
+Cap and measure concern torch's allocator, which serves every tensor of this process. The driver's context (some
+hundred MiB), what libraries allocate behind torch's back (NCCL, a plugin's own CUDA code) and other processes on the
+device are neither capped nor measured. On the CPU there is nothing to do: the supervisor watches resident memory.
 """
 
 from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 
@@ -13,6 +16,17 @@ from genbench.specs import Budget
 
 MIB = 1 << 20
 _limit: int | None = None
+
+
+def precision(budget: Budget) -> AbstractContextManager[Any]:
+    """The context in which a model trains and samples: autocast to bfloat16 where the benchmark says so, else none.
+
+    Weights stay float32. Autocast's copies of them are not kept between two uses, since a training step may update a
+    network and use it again (a GAN's discriminator), which would then run on the weights from before.
+    """
+    if budget.precision == "float32":
+        return nullcontext()
+    return torch.autocast(budget.device, torch.bfloat16, cache_enabled=False)
 
 
 def cap_memory(budget: Budget) -> None:

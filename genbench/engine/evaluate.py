@@ -121,7 +121,7 @@ def draw_samples(
         size = min(job.samples.chunk, n - first)
         asked = None if labels is None else torch.from_numpy(labels[first : first + size]).to(job.budget.device)
         rng.seed_globals(job.seed, "sample", *position, chunk)
-        with watch.over("sample"), torch.no_grad():
+        with watch.over("sample"), device.precision(job.budget), torch.no_grad():
             drawn = model.sample(size, asked)
         chunks.append(check_samples(drawn, size, job.data))
     return torch.cat(chunks).numpy(), labels

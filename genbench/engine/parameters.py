@@ -42,6 +42,27 @@ def count_parameters(model: object) -> int:
     return found
 
 
+def outermost_modules(model: object) -> list[torch.nn.Module]:
+    """The modules with a ``forward`` that ``model`` holds, itself left out, and that no other such module holds.
+
+    Found as :func:`count_parameters` finds parameters; a container without a ``forward`` is looked into.
+    """
+    found: list[torch.nn.Module] = []
+    waiting: deque[Any] = deque(_held_by(model))
+    seen: dict[int, Any] = {id(model): model}
+    while waiting and len(seen) < MOST_OBJECTS:
+        value = waiting.popleft()
+        if isinstance(value, LEAVES) or id(value) in seen:
+            continue
+        seen[id(value)] = value
+        if isinstance(value, torch.nn.Module) and type(value).forward is not torch.nn.Module.forward:
+            found.append(value)
+        else:
+            waiting.extend(_held_by(value))
+    inner = {id(part) for module in found for part in module.modules() if part is not module}
+    return [module for module in found if id(module) not in inner]
+
+
 def _held_by(value: Any) -> list[Any]:
     """The objects that are looked into next."""
     if isinstance(value, torch.nn.Module):

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from genbench.disk import sha256_of
-from genbench.engine import device, rng, splits
+from genbench.engine import compiler, device, rng, splits
 from genbench.engine.batches import Batches
 from genbench.engine.budget import Clock, Spending
 from genbench.engine.checkpoint import save_state
@@ -25,7 +25,7 @@ from genbench.engine.progress import Progress
 from genbench.engine.resume import Checkpoints, Training
 from genbench.engine.tampering import Watch
 from genbench.errors import Diverged, OverBudget
-from genbench.job import RESUMED_AT, TRAINING_CURVE, Job
+from genbench.job import RESUMED_AT, SCRATCH, TRAINING_CURVE, Job
 from genbench.model import Model
 from genbench.record import EndedBy
 
@@ -57,11 +57,14 @@ def _train(job: Job, watch: Watch) -> dict[str, Any]:
     spending = Spending(job.budget, batch_size, len(batches), job.max_epochs)
     if spending.useful_steps and batch_size > job.budget.images:
         raise OverBudget(f"one batch of {batch_size:,} images is more than the budget of {job.budget.images:,}")
-    training = Training(spending, FlopMeter(job.seed), Curve(), Clock(), watch, parameters)
+    meter = FlopMeter(job.seed, tell_apart=not job.budget.compile)
+    training = Training(spending, meter, Curve(), Clock(), watch, parameters)
     checkpoints = Checkpoints(job)
     model, resumed_at = checkpoints.resume(model, training, lambda: build(job, watch))
     if resumed_at is not None:  # told at once: an attempt that is cut short has gone on from there too
         (job.folder / RESUMED_AT).write_text(str(resumed_at))
+    if job.budget.compile:
+        compiler.compile_networks(model, job.folder / SCRATCH)
 
     ended_by = _spend_the_budget(job, model, batches, training, checkpoints)
     # Again, since a model may grow networks at its first step.
@@ -77,6 +80,7 @@ def _train(job: Job, watch: Watch) -> dict[str, Any]:
     return {
         "spent": _spent(training, parameters, ended_by),
         "parameters": parameters,
+        **_compiled(job, training),
         "milestones": training.milestones,
         "environment": describe(job.budget),
         "warnings": watch.warnings,
@@ -115,7 +119,8 @@ def _take_step(job: Job, model: Model, batches: Batches, training: Training) -> 
     step = spending.steps
     batch = batches.at(step)
     rng.seed_globals(job.seed, "train", step)
-    with training.watch.over("train_step", step), meter.step(step):
+    eager = compiler.eagerly(job.budget.compile, meter.counts(step))
+    with training.watch.over("train_step", step), device.precision(job.budget), eager, meter.step(step):
         logs = model.train_step(batch, spending.progress)
     spending.charge(meter.charge)
     curve.add(step, check_logs(logs))
@@ -141,6 +146,16 @@ def _divergence_first(curve: Curve) -> Iterator[None]:
         except RuntimeError:  # a device that failed tells nothing more
             traceback.print_exc()
         raise
+
+
+def _compiled(job: Job, training: Training) -> dict[str, float]:
+    """What compiling took, where the benchmark has it: in this process, and so again in one that a run went on in."""
+    if not job.budget.compile:
+        return {}
+    seconds = compiler.seconds()
+    if seconds == 0:
+        training.watch.note("compile = true compiled nothing: train_step calls no network that the model holds")
+    return {"compile_seconds": seconds}
 
 
 def _spent(training: Training, parameters: int, ended_by: EndedBy) -> dict[str, Any]:

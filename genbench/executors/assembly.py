@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from genbench import __version__
+from genbench.benchmark import NOT_USED
 from genbench.claims import Claim, now
+from genbench.data_files import noted_content
 from genbench.errors import clean
 from genbench.executors.stages import Outcome
 from genbench.job import LOG, Job
@@ -18,6 +20,7 @@ from genbench.store import sha256_of
 
 ARTIFACTS = (
     "samples.png",
+    "samples.txt",
     "samples.npz",
     "nats.npz",
     "state.safetensors",
@@ -51,6 +54,7 @@ def assemble(job: Job, outcome: Outcome, claim: Claim, before: list[Attempt]) ->
     cost: dict[str, Any] = {"stage_seconds": outcome.stage_seconds, "peak_memory": max(peaks)}
     if trained:
         cost |= {"parameters": trained["parameters"], "train_seconds": spent["seconds"], "train_flops": spent["flops"]}
+        cost |= {key: trained[key] for key in ("compile_seconds",) if key in trained}
     if evaluated:
         cost |= {key: evaluated[key] for key in ("sample_seconds", "samples_per_second")}
     kept = ARTIFACTS if status == "ok" else KEPT_OF_FAILURES
@@ -93,11 +97,14 @@ def _warnings(outcome: Outcome) -> list[str]:
 
 
 def _environment(job: Job, trained: dict[str, Any]) -> dict[str, Any]:
-    """Where the run was made, and with which reference statistics of other making."""
+    """Where the run was made, with which reference statistics of other making, and what was read from the data set's
+    files, where these identify it."""
     environment = trained.get("environment", {"genbench": __version__, "python": platform.python_version()})
     evaluators = [spec for spec in (job.evaluator, job.second_evaluator) if spec is not None]
     given = [sha256_of(Path(path)) for spec in evaluators for path in spec.references]
-    return {**environment, "given_references": given} if given else environment
+    content = noted_content(Path(job.data_folder))
+    more = {"given_references": given, "data_content_sha256": content}
+    return {**environment, **{key: value for key, value in more.items() if value}}
 
 
 def _without_scores(job: Job, withheld: dict[str, str]) -> tuple[Status, str]:
@@ -133,5 +140,9 @@ def _milestone(entry: dict[str, Any]) -> Milestone:
 
 
 def _limits(job: Job) -> dict[str, Any]:
-    limits = vars(job.budget)
-    return {name: value for name, value in limits.items() if value is not None and value != math.inf}
+    limits = vars(job.budget).items()
+    return {
+        name: value
+        for name, value in limits
+        if value is not None and value != math.inf and (name, value) not in NOT_USED.items()
+    }

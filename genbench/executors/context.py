@@ -64,4 +64,6 @@ def make_job(run: PlannedRun, context: Context, folder: Path) -> Job:
         foreign_metrics=context.foreign_metrics,
         cache=context.cache,
         checkpoint_seconds=context.checkpoint_seconds,
+        alphabet=benchmark.dataset.alphabet,
+        class_names=benchmark.dataset.class_names,
     )

@@ -14,13 +14,11 @@ from genbench.executors.ends import ENDS, Cost, read_ends
 from genbench.executors.launcher import HarnessError, Launcher
 from genbench.executors.protocol import StageEnd, StageRequest, Supervision
 from genbench.executors.supervision import Stop, supervise
-from genbench.job import JOB, LOG, PROGRESS, RESUMED_AT, STAGES, Job, Stage, finished, outcome_file, result_of
+from genbench.job import JOB, LOG, PROGRESS, RESUMED_AT, SCRATCH, STAGES, Job, Stage, finished, outcome_file, result_of
 from genbench.record import UNFINISHED, Audit, Status
 
 AUDIT_SECONDS = 600.0
 """The least time that an audit has: what it finds hangs on the model, not on the benchmark's budget."""
-SCRATCH = "scratch"
-"""The folder in which a stage's process starts: what a plugin writes beside itself goes with it."""
 MEASURE_TRIES = 3
 """The most that a third party's metrics are begun, where something other than them ended their process."""
 

@@ -18,9 +18,8 @@ from genbench.executors.context import make_job
 from genbench.executors.launcher import Launcher
 from genbench.executors.prepare import make_context
 from genbench.executors.protocol import StageEnd, StageRequest, Supervision
-from genbench.executors.stages import SCRATCH
 from genbench.executors.supervision import Stop, supervise
-from genbench.job import JOB, LOG, Job, outcome_file
+from genbench.job import JOB, LOG, SCRATCH, Job, outcome_file
 from genbench.matrix import PlannedRun, choose
 from genbench.plugins import Registry
 from genbench.selection import SelectedModel

@@ -73,6 +73,8 @@ class FlopMeter:
 
     Args:
         seed: the run's seed.
+        tell_apart: whether the number of recorded operations tells steps apart. Not where a compiler fuses those of the
+            steps that are not counted; then all are of one kind.
 
     Attributes:
         charge: FLOPs, 0 or more, that the step just taken adds to what was spent.
@@ -80,8 +82,9 @@ class FlopMeter:
         counted: number of steps counted.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, tell_apart: bool = True) -> None:
         self._seed = seed
+        self._tell_apart = tell_apart
         self.charge = 0.0
         self.spent = 0.0
         self.counted = 0
@@ -122,7 +125,7 @@ class FlopMeter:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        recorded = _get_sequence_nr() - self._recorded
+        recorded = _get_sequence_nr() - self._recorded if self._tell_apart else 0
         counter, self._counter = self._counter, None
         if counter is not None:
             counter.__exit__(*error)
