@@ -114,6 +114,7 @@ PUBLISHED_IMAGES = (
         url="http://yann.lecun.com/exdb/mnist/",
         files=MNIST_FILES,
         identified_by="files",
+        same_files=("stacked-mnist",),
     ),
     DatasetSpec(
         name="cifar10",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genbench.engine.data import Examples, stratified_choice
-from genbench.errors import DataError
+from genbench.errors import MissingData
 from genbench_benchmarks.words_form import END, FIRST_LETTER, LANGUAGES, LENGTH, LETTERS, LONGEST, SHORTEST
 
 A_LANGUAGE = 5_000
@@ -32,7 +32,7 @@ def load() -> dict[str, Examples]:
         Uint8 ``[N, 16]``: letters, the end symbol 1, then padding 0; labels int64 ``[N]``, places in ``LANGUAGES``.
 
     Raises:
-        DataError: if wordfreq is not installed.
+        MissingData: if wordfreq is not installed.
     """
     words = [(word, label) for label, of in enumerate(most_frequent()) for word in of]
     x = np.stack([encode(word) for word, _ in words])
@@ -70,7 +70,7 @@ def _rarities() -> dict[str, dict[int, int]]:
     try:
         from wordfreq import get_frequency_list
     except ModuleNotFoundError as error:
-        raise DataError(
+        raise MissingData(
             f"the data set 'words' is made from the package wordfreq, and {error.name} is not installed; install it "
             "with: pip install 'genbench[text]'"
         ) from None

@@ -30,6 +30,8 @@ from genbench.engine.spelling import spelled
 from genbench.leaderboard import ANCHORS
 from genbench.plugins import Registry, discover
 from genbench.record import Record, Score
+from genbench.report.legend import withheld
+from genbench.rows import MARKS
 from genbench.selection import load_benchmark
 from genbench.store import Store, model_folder
 
@@ -40,6 +42,8 @@ STYLES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
 MARKERS = "osD^vP"
 OTHERS = "others"
 """Family of models that are not installed here."""
+LIKELIHOODS = {"bits_per_letter": "bits/letter", "bits_per_dim": "bits/dim"}
+"""Of these the first that a benchmark's records have is drawn."""
 LABEL_SPACE = 0.034
 """Between the labels of lines, in heights of the plot."""
 
@@ -64,6 +68,7 @@ class Curve:
         values: mean over seeds ``[M]``, geometric for metrics on a log scale.
         final: mean of the full evaluation, which is of more samples than the milestones'.
         spent: FLOPs of the whole training, mean over seeds.
+        mark: what tables put before the number: ``<= `` for a bound, ``~ `` for an estimate.
     """
 
     model: str
@@ -71,6 +76,7 @@ class Curve:
     values: np.ndarray
     final: float
     spent: float
+    mark: str
 
 
 def main() -> None:
@@ -114,12 +120,13 @@ def is_anchor(registry: Registry, model: str) -> bool:
 
 
 def draw_compute(benchmark: Benchmark, registry: Registry, records: list[Record], path: Path) -> None:
-    """A panel for FID and one for bits/dim: lines of the milestones, a large mark for the final score.
+    """A panel for FID and one for the likelihood: lines of the milestones, a large mark for the final score.
 
-    Anchors, which train on no budget worth showing, are dashed lines. The final score is of more samples than those of
-    the milestones, so that its FID is a little lower at equal quality; it is not joined to the line.
+    Scores that are withheld are left out, and the names of bounds and estimates marked as in the tables. Anchors, which
+    train on no budget worth showing, are dashed lines. The final score is of more samples than those of the milestones,
+    so that its FID is a little lower at equal quality; it is not joined to the line.
     """
-    panels = {key: title for key, title in (("fid", "FID"), ("bits_per_dim", "bits/dim")) if has(records, key)}
+    panels = panels_of(records)
     figure, axes = plt.subplots(1, len(panels), figsize=(8.5 * len(panels), 9), squeeze=False, layout="constrained")
     contenders = sorted({record.model.name for record in records if not is_anchor(registry, record.model.name)})
     looks = looks_of(registry, contenders)
@@ -132,22 +139,25 @@ def draw_compute(benchmark: Benchmark, registry: Registry, records: list[Record]
             )
             ax.plot(curve.spent, curve.final, color=colour, marker=marker, markersize=9, markeredgecolor="black")
         ax.set_xscale("log")
-        ax.set_yscale("log")
+        logarithmic = key == "fid" or key in LIKELIHOODS  # others may be zero
+        ax.set_yscale("log" if logarithmic else "linear")
         ax.set_xlabel("training FLOPs spent, mean over seeds")
         ax.set_ylabel(f"{title} ({'lower' if direction_of(records, key) == 'lower' else 'higher'} is better)")
         ax.set_title(f"{benchmark.name}: {title}, milestones (small) and final (large, more samples)", fontsize=10)
         ax.grid(alpha=0.25, which="both", linewidth=0.5)
         right = [
-            Label(curve.final, curve.model, looks[curve.model][0], looks[curve.model][2], curve.spent)
+            Label(curve.final, curve.mark + curve.model, looks[curve.model][0], looks[curve.model][2], curve.spent)
             for curve in curves
         ]
         anchors = sorted({record.model.name for record in records} - set(contenders))
         for model in anchors:
-            value = mean_of([score for record in of_model(records, model) if (score := record.scores.get(key))], key)
-            if value is not None and value > 0:
+            scores = [score for record in of_model(records, model) if (score := score_of(record, key))]
+            value = mean_of(scores, key)
+            if value is not None and (value > 0 or not logarithmic):
                 ax.axhline(value, color="grey", linestyle=(0, (4, 4)), linewidth=1)
-                right.append(Label(value, model, "dimgrey"))
-        ticks_that_say_numbers(ax)
+                right.append(Label(value, mark_of(scores) + model, "dimgrey"))
+        if logarithmic:
+            ticks_that_say_numbers(ax)
         label_lines(ax, right)
     families = list(dict.fromkeys(family_of(registry, model) for model in contenders))
     colours = {family_of(registry, model): looks[model][0] for model in contenders}
@@ -160,7 +170,8 @@ def draw_compute(benchmark: Benchmark, registry: Registry, records: list[Record]
 
 def curve_of(records: list[Record], key: str) -> Curve | None:
     """The curve of one model's records; None where they do not have the score."""
-    finals = [score for record in records if (score := record.scores.get(key))]
+    records = [record for record in records if score_of(record, key)]
+    finals = [score for record in records if (score := score_of(record, key))]
     final = mean_of(finals, key)
     if final is None:
         return None
@@ -177,6 +188,7 @@ def curve_of(records: list[Record], key: str) -> Curve | None:
         np.array([mean_of(scores[share], key) for share in shares]),
         final,
         float(np.mean([record.spent["flops"] for record in records])),
+        mark_of(finals),
     )
 
 
@@ -243,12 +255,40 @@ def of_model(records: list[Record], model: str) -> list[Record]:
     return [record for record in records if record.model.name == model]
 
 
+def panels_of(records: list[Record]) -> dict[str, str]:
+    """What is drawn, and its title: FID and a likelihood as far as any record has them, else the first score that is
+    better one way.
+
+    Raises:
+        SystemExit: if there is none.
+    """
+    likelihood = next((key for key in LIKELIHOODS if has(records, key)), None)
+    titles = {"fid": "FID"} | ({likelihood: LIKELIHOODS[likelihood]} if likelihood else {})
+    panels = {key: title for key, title in titles.items() if has(records, key)}
+    if panels:
+        return panels
+    shown = ((name, score) for record in records for name in record.scores if (score := score_of(record, name)))
+    other = next((name for name, score in shown if score.direction != "none"), None)
+    if other is None:
+        raise SystemExit("no record has a score to draw: one that is better one way, and not withheld")
+    return {other: other}
+
+
+def score_of(record: Record, key: str) -> Score | None:
+    """The record's score unless it is withheld."""
+    return None if key in withheld(record) else record.scores.get(key)
+
+
+def mark_of(scores: Iterable[Score]) -> str:
+    return next((MARKS[score.kind] for score in scores if score.kind in MARKS), "")
+
+
 def has(records: list[Record], key: str) -> bool:
-    return any(key in record.scores for record in records)
+    return any(score_of(record, key) for record in records)
 
 
 def direction_of(records: list[Record], key: str) -> str:
-    return next(record.scores[key].direction for record in records if key in record.scores)
+    return next(score.direction for record in records if (score := score_of(record, key)))
 
 
 # ---- samples side by side

@@ -9,12 +9,13 @@ if _TYPE_CHECKING:
     from genbench.hookspecs import hookimpl
     from genbench.model import Batch
     from genbench.record import Record
-    from genbench.specs import Budget, DatasetSpec, DataSpec, EvaluatorSpec, MetricSpec, ModelSpec
+    from genbench.specs import Budget, DataFile, DatasetSpec, DataSpec, EvaluatorSpec, MetricSpec, ModelSpec
 
 __all__ = [
     "Batch",
     "Benchmark",
     "Budget",
+    "DataFile",
     "DataSpec",
     "DatasetSpec",
     "EvaluatorSpec",
@@ -32,6 +33,7 @@ _HOMES = {
     "Batch": "model",
     "Benchmark": "benchmark",
     "Budget": "specs",
+    "DataFile": "specs",
     "DataSpec": "specs",
     "DatasetSpec": "specs",
     "EvaluatorSpec": "specs",

@@ -1,4 +1,4 @@
-"""Where the files of data sets may stand, as far as a look at folders tells; nothing here reads or downloads them."""
+"""Where data sets and their files may stand, as far as a look at folders tells; nothing here downloads them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from pathlib import Path
 from genbench import paths
 from genbench.specs import DatasetSpec
 
+CONTENT = "content.sha256"
+"""Beside the splits of a data set that is identified by its files: the hash of what they held when they were read."""
+
 
 def folders_of(spec: DatasetSpec, cache: Path) -> list[Path]:
     """Folders that a data set's files are looked for in, in this order: genbench's for this data set, those that its
-    declaration names, and genbench's for others, which may be made from the same files.
+    declaration names, and genbench's for the other data sets that it says are made from the same files. No others:
+    files of the same names stand there that are not the same.
 
     Args:
         cache: genbench's folder of data sets' files.
     """
     own = cache / spec.name
-    others = sorted(folder for folder in cache.iterdir() if folder.is_dir()) if cache.is_dir() else []
-    return list(dict.fromkeys([own, *map(Path, spec.folders), *others]))
+    return list(dict.fromkeys([own, *map(Path, spec.folders), *(cache / name for name in spec.same_files)]))
 
 
 def bytes_missing(spec: DatasetSpec, cache: Path) -> int:
@@ -36,6 +39,16 @@ def without_network(spec: DatasetSpec, cache: Path) -> list[str]:
 def cached_folder(spec: DatasetSpec, cache: Path) -> Path:
     """Where the splits of a data set are kept, in genbench's folder of materialised data sets."""
     return cache / f"{spec.name}-{spec.sha256[:16]}"
+
+
+def noted_content(folder: Path) -> str | None:
+    """What :data:`CONTENT` in the folder of a data set's splits says: 64 hex digits; None where there is no such file.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    noted = folder / CONTENT
+    return noted.read_bytes().strip().decode("ascii", "replace") if noted.is_file() else None
 
 
 def bytes_to_download(spec: DatasetSpec) -> int:

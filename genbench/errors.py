@@ -47,6 +47,10 @@ class DataError(GenbenchError):
     """Data that are missing, or not what their declaration says."""
 
 
+class MissingData(DataError):
+    """Data that are not on this machine: a file, a folder or a package that they are read from."""
+
+
 class NothingSelected(GenbenchError):
     """A command that was given nothing to do."""
 

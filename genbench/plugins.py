@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import pluggy
 
 from genbench import hookspecs
+from genbench.added import register_added
 from genbench.code_hash import code_sha256 as code_sha256
 from genbench.errors import GenbenchError, SpecError
 from genbench.report.printable import printable
@@ -304,6 +305,8 @@ CHECKS: dict[str, Callable[[Any], tuple[str, Any]]] = {
 def discover(found: Iterable[EntryPoint] | None = None) -> Registry:
     """The registry of all installed plugins; first-party ones first, so that nobody takes their names.
 
+    Last come the data sets of ``genbench data add``.
+
     Plugins of other distributions are probed before, side by side, unless it is known how that ends: one that hangs, or
     ends its process, is reported like one that raises.
 
@@ -320,6 +323,8 @@ def discover(found: Iterable[EntryPoint] | None = None) -> Registry:
             registry.add(plugin, point.load)
     others = [(plugin, point) for plugin, point in plugins if plugin.distribution != OWN]
     _add_probed(registry, [(plugin, "", point.load) for plugin, point in others])
+    if found is None:
+        register_added(registry)
     return registry
 
 

@@ -29,7 +29,7 @@ MetricGroup = Literal["quality", "likelihood", "control", "copying"]
 
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """Of a data set's file: nothing that leads out of a folder."""
-
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 Precision = Literal["float32", "bf16"]
 """Of the arithmetic in training and sampling."""
@@ -85,10 +85,27 @@ class DataFile:
     urls: tuple[str, ...] = ()
     repacked: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        for sha256 in (self.sha256, *self.repacked):
+            _check_sha256(sha256, f"file {self.name!r}")
 
-def files_sha256(name: str, files: tuple[DataFile, ...]) -> str:
-    """SHA-256 (64 hex digits) of a data set's name and of its files' names and hashes: ``identified_by="files"``."""
-    lines = [f"genbench data files 1 {name}", *(f"{file.sha256} {file.name}" for file in files)]
+
+def _check_sha256(sha256: str, where: str) -> None:
+    """
+    Raises:
+        SpecError: if it is not written as :mod:`hashlib` writes one: any other would never be found equal.
+    """
+    if not isinstance(sha256, str) or not SHA256.fullmatch(sha256):
+        raise SpecError(f"{where}: a SHA-256 is 64 lower-case hexadecimal digits, not {sha256!r}")
+
+
+def files_sha256(name: str, files: tuple[DataFile, ...], loader_version: int = 1) -> str:
+    """SHA-256 (64 hex digits) of a data set's name, loader's version, and files: ``identified_by="files"``."""
+    lines = [
+        f"genbench data files 2 {name}",
+        f"loader {loader_version}",
+        *(f"{file.sha256} {file.name}" for file in files),
+    ]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -114,7 +131,11 @@ class DatasetSpec:
         alphabet: of a text, what each level is shown as, one a level; empty for other data.
         class_names: what each class is called, one a class, or empty.
         identified_by: ``files`` where whoever declared the data set knew the published hashes of its files, but not
-            that of its content. Loader and files then stand for the content.
+            that of its content. Files and ``loader_version`` then stand for the content.
+        loader_version: 1 or more; raised with any change of the loader that gives other content from the same files,
+            which is then another data set. Without a meaning where the content identifies the data set.
+        same_files: names of other data sets that declare some of the same ``files``, which are then looked for in
+            their folders too, so that nothing is downloaded twice.
     """
 
     name: str
@@ -134,13 +155,18 @@ class DatasetSpec:
     alphabet: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
     identified_by: Literal["content", "files"] = "content"
+    loader_version: int = 1
+    same_files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        _check_sha256(self.sha256, f"data set {self.name!r}")
         if self.files and self.source:
             raise SpecError(f"data set {self.name!r}: has files and a source; the loader takes one of them")
-        if self.identified_by == "files" and self.sha256 != files_sha256(self.name, self.files):
+        identity = files_sha256(self.name, self.files, self.loader_version)
+        if self.identified_by == "files" and self.sha256 != identity:
             raise SpecError(
-                f"data set {self.name!r}: is identified by its files, so sha256 must be that of files_sha256"
+                f"data set {self.name!r}: is identified by its files, so sha256 must be that of files_sha256 with its "
+                "name, files and loader_version"
             )
         for key, names, count in (
             ("alphabet", self.alphabet, self.data.levels),
@@ -148,9 +174,9 @@ class DatasetSpec:
         ):
             if names and len(names) != count:
                 raise SpecError(f"data set {self.name!r}: {key} must name {count}, and names {len(names)}")
-        for file in self.files:
-            if not FILE_NAME.fullmatch(file.name):
-                raise SpecError(f"data set {self.name!r}: {file.name!r} is no plain name of a file")
+        for name in (*(file.name for file in self.files), *self.same_files):
+            if not FILE_NAME.fullmatch(name):
+                raise SpecError(f"data set {self.name!r}: {name!r} is no plain name of a file or data set")
 
 
 def always_supported(data: DataSpec) -> str | None:
@@ -208,7 +234,7 @@ class EvaluatorSpec:
             images where ``rgb`` says so, and returns the requested features as a tuple of float32 tensors.
         weights: path of the file of weights; empty where it does not ship, and then filled in before the first run
             with a file that has the hash, given or found or downloaded.
-        sha256: hash of that file, 64 hex digits; checked whenever it is loaded.
+        sha256: hash of that file, 64 hex digits; checked whenever it is loaded. Empty if there is no such file at all.
         features: name of the feature layer for FID, KID, precision and recall.
         logits: name of the layer of class logits for IS, or None for an extractor that has none.
         dims: number of features.
@@ -237,6 +263,10 @@ class EvaluatorSpec:
     url: str = ""
     file: str = ""
     references: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.sha256 or self.weights or self.url or self.file:
+            _check_sha256(self.sha256, f"evaluator {self.name!r}")
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,21 @@ def test_verify_finds_that_the_images_have_changed(added: DatasetSpec, birds: Pa
     assert "its content has the hash" in done.stdout
 
 
+def test_verify_calls_an_added_folder_that_was_moved_missing_and_ends_with_2_where_it_was_named(
+    added: DatasetSpec, birds: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = discover()
+    registry.datasets = {"birds": registry.datasets["birds"]}  # to verify all others takes its time
+    monkeypatch.setattr("genbench.cli.data.load_registry", lambda: registry)
+    birds.rename(birds.with_name("moved"))
+    named, all_of_them = inside("data", "verify", "birds"), inside("data", "verify")
+    birds.with_name("moved").rename(birds)
+    assert named.returncode == 2
+    assert f"birds: missing: data set 'birds': {birds} is not there" in named.stdout
+    assert all_of_them.returncode == 5
+    assert "birds: not on this machine, but for a copy in the cache, which is intact" in all_of_them.stdout
+
+
 def test_the_same_folder_may_be_added_again(added: DatasetSpec, birds: Path) -> None:
     assert inside("data", "add", birds).returncode == 0
 

@@ -1,28 +1,34 @@
-"""Data sets that are read from files: where these are found, what is taken, and the formats they have."""
+"""Data sets that are read from files: where these are found, what is taken, and what identifies the data."""
 
 import dataclasses
+import errno
 import gzip
 import hashlib
 import io
 import os
-import struct
-import tarfile
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from jobs import job_of
 from serving import served as served
+from small_mnist import CONTENT, FIRST, IMAGES, LABELS, put, small
 
-from genbench import DataFile, DatasetSpec, DataSpec
-from genbench.engine import data
+from genbench import DataFile, DatasetSpec, DataSpec, EvaluatorSpec
+from genbench.data_files import bytes_missing, cached_folder
+from genbench.engine import data, download
 from genbench.engine.contract import resolve
+from genbench.engine.data_tasks import verify
 from genbench.engine.sources import MissingFiles, find_files
 from genbench.engine.torchvision_compat import mend
-from genbench.errors import DataError, SpecError
+from genbench.errors import DataError, SpecError, StoreError
+from genbench.executors.assembly import _environment
 from genbench.plugins import discover
 from genbench.specs import files_sha256
-from genbench_benchmarks import cifar10, idx
+from genbench_benchmarks import idx
 
 mend()
 from torchvision.datasets import CIFAR10, MNIST, FashionMNIST  # noqa: E402
@@ -30,49 +36,11 @@ from torchvision.datasets import CIFAR10, MNIST, FashionMNIST  # noqa: E402
 DATASETS = {name: entry.spec for name, entry in discover().datasets.items()}
 
 
-def idx_of(array: np.ndarray) -> bytes:
-    """A file in the format of MNIST, gzipped: its specification is that of yann.lecun.com/exdb/mnist."""
-    return gzip.compress(bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes())
-
-
-IMAGES = {
-    "train": np.arange(54, dtype=np.uint8).reshape(6, 3, 3),
-    "t10k": np.arange(100, 136, dtype=np.uint8).reshape(4, 3, 3),
-}
-LABELS = {"train": np.array([0, 1, 0, 1, 1, 0], np.uint8), "t10k": np.array([1, 0, 1, 0], np.uint8)}
-CONTENT = {
-    f"{part}-{suffix}": idx_of(arrays[part])
-    for part in IMAGES
-    for suffix, arrays in (("images-idx3-ubyte.gz", IMAGES), ("labels-idx1-ubyte.gz", LABELS))
-}
-FIRST = "train-images-idx3-ubyte.gz"
-
-
-def small(*mirrors: str) -> DatasetSpec:
-    """A data set of ten images in MNIST's four files."""
-    files = tuple(
-        DataFile(name, hashlib.sha256(content).hexdigest(), len(content), tuple(f"{url}/{name}" for url in mirrors))
-        for name, content in CONTENT.items()
-    )
-    return DatasetSpec(
-        "small", DataSpec((1, 3, 3), 256, 2), "genbench_benchmarks.idx:load", files_sha256("small", files), 6, 4,
-        files=files, identified_by="files",
-    )  # fmt: skip
-
-
-def put(folder: Path, *left_out: str) -> Path:
-    folder.mkdir(parents=True)
-    for name, content in CONTENT.items():
-        if name not in left_out:
-            (folder / name).write_bytes(content)
-    return folder
-
-
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """genbench's folder of data sets' files, empty."""
     monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("GENBENCH_OFFLINE", raising=False)
+    monkeypatch.setenv("GENBENCH_OFFLINE", "")  # set, so that what a test sets in its stead is put back
     return tmp_path / "cache" / "files"
 
 
@@ -109,12 +77,96 @@ def test_a_download_with_another_hash_is_refused_and_not_kept(cache: Path, serve
     assert not list(cache.rglob("train-images*"))
 
 
+def test_a_download_is_given_up_once_more_has_come_than_is_declared(
+    cache: Path, served: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, folder = served
+    put(folder / "m")
+    monkeypatch.setattr(download, "PIECE", 64)
+    with (folder / "m" / FIRST).open("r+b") as endless:
+        endless.truncate(1 << 24)
+    read = []
+
+    class Counting:
+        def __init__(self, stream: io.BytesIO) -> None:
+            self.stream = stream
+
+        def __enter__(self) -> "Counting":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self.stream.close()
+
+        def read(self, size: int) -> bytes:
+            read.append(size)
+            return self.stream.read(size)
+
+    opened = download.urllib.request.urlopen
+    monkeypatch.setattr(download.urllib.request, "urlopen", lambda *a, **k: Counting(opened(*a, **k)))
+    size = len(CONTENT[FIRST])
+    with pytest.raises(MissingFiles, match=f"{FIRST} cannot be had: it is longer than the {size} bytes"):
+        find_files(small(f"{address}/m"), cache, offline=False)
+    assert sum(read) <= size + 2 * 64
+    assert not list((cache / "small").iterdir())
+
+
+def test_a_full_disk_is_told_as_one_and_not_as_a_failure_of_the_address(
+    cache: Path, served: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(draft: object, piece: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    address, folder = served
+    put(folder / "m")
+    monkeypatch.setattr(download, "_write_all", full)
+    with pytest.raises(StoreError, match=f"{FIRST}: cannot be written: No space left on device; make room") as told:
+        find_files(small(f"{address}/m"), cache, offline=False)
+    assert told.value.exit_code == 4
+    assert not list((cache / "small").iterdir())
+
+
+@pytest.mark.parametrize("given", [True, False], ids=["copied", "downloaded"])
+def test_a_cache_that_cannot_be_written_is_told_as_a_disk_error(
+    cache: Path, tmp_path: Path, served: tuple[str, Path], given: bool
+) -> None:
+    address, folder = served
+    put(folder / "m")
+    cache.parent.mkdir()
+    cache.write_text("a file where the folder of files ought to be")
+    with pytest.raises(StoreError, match=r"(written|copied there): .*set GENBENCH_CACHE"):
+        find_files(small(f"{address}/m"), cache, offline=False, given=[folder / "m"] if given else [])
+
+
 @pytest.mark.parametrize("place", ["cache/files/small", "cache/files/another", "declared", "given"])
 def test_files_are_found_wherever_they_may_stand(cache: Path, tmp_path: Path, place: str) -> None:
     put(tmp_path / place)
-    spec = dataclasses.replace(small(), folders=(str(tmp_path / "declared"),))
+    spec = dataclasses.replace(small(), folders=(str(tmp_path / "declared"),), same_files=("another",))
     found = find_files(spec, cache, offline=True, given=[tmp_path / "given"])
     assert {name: path.read_bytes() for name, path in found.items()} == CONTENT
+
+
+def test_files_of_the_same_names_of_a_data_set_that_has_others_are_not_looked_at(cache: Path) -> None:
+    for name in CONTENT:
+        (cache / "another").mkdir(parents=True, exist_ok=True)
+        (cache / "another" / name).write_bytes(b"of other images")
+    assert bytes_missing(small(), cache) == sum(map(len, CONTENT.values()))
+    with pytest.raises(MissingFiles) as refused:
+        find_files(small(), cache, offline=True)
+    assert "another" not in str(refused.value)
+
+
+@pytest.mark.parametrize("spec", [spec for spec in DATASETS.values() if spec.same_files], ids=lambda spec: spec.name)
+def test_data_sets_that_look_into_anothers_folder_declare_files_that_it_declares(spec: DatasetSpec) -> None:
+    def hashes(spec: DatasetSpec) -> set[tuple[str, str]]:
+        return {(file.name, file.sha256) for file in spec.files}
+
+    for name in spec.same_files:
+        assert hashes(spec) & hashes(DATASETS[name])
+
+
+def test_mnist_and_stacked_mnist_look_into_each_others_folder_and_fashion_mnist_into_neither() -> None:
+    names = ("mnist", "stacked-mnist", "fashion-mnist")
+    assert [DATASETS[name].same_files for name in names] == [("stacked-mnist",), ("mnist",), ()]
 
 
 def test_files_of_a_persons_folder_are_copied(cache: Path, tmp_path: Path) -> None:
@@ -177,6 +229,107 @@ def test_other_files_make_another_data_set() -> None:
     assert len({files_sha256("small", files), files_sha256("small", files[1:]), files_sha256("other", files)}) == 3
 
 
+def test_another_version_of_the_loader_makes_another_data_set() -> None:
+    files = small().files
+    second = files_sha256("small", files, loader_version=2)
+    changed = dataclasses.replace(small(), loader_version=2, sha256=second)
+    assert cached_folder(changed, Path()) != cached_folder(small(), Path())
+    with pytest.raises(SpecError, match="files and loader_version"):
+        dataclasses.replace(small(), loader_version=2)
+
+
+LOADS = {"now": idx.load}
+"""What the loader of :func:`changing` does."""
+
+
+def load(files: dict[str, Path]) -> dict[str, data.Examples]:
+    return LOADS["now"](files)
+
+
+def inverted(files: dict[str, Path]) -> dict[str, data.Examples]:
+    return {split: (255 - x, labels) for split, (x, labels) in idx.load(files).items()}
+
+
+def test_verify_of_a_copy_that_the_loader_no_longer_gives_says_what_to_do_and_it_helps(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    put(cache / "small")
+    spec = dataclasses.replace(small(), loader="test_datasets:load")
+    monkeypatch.setitem(resolve(spec.loader).__globals__["LOADS"], "now", idx.load)
+    folder = data.materialise(spec, cache.parent / "data")
+    asked = dataclasses.asdict(spec)
+    assert verify(asked)["state"] == "ok"
+    resolve(spec.loader).__globals__["LOADS"]["now"] = inverted
+    told = verify(asked)
+    assert told["state"] == "wrong"
+    assert "Remove that folder" in told["problem"]
+    assert "loader_version" in told["problem"]
+    data.materialise(spec, cache.parent / "data")
+    assert verify(asked)["state"] == "wrong"  # as was said, no run mends it
+    shutil.rmtree(folder)
+    data.materialise(spec, cache.parent / "data")
+    assert verify(asked)["state"] == "ok"
+
+
+def test_a_record_holds_the_hash_of_what_was_read_from_the_files_that_identify_data(
+    cache: Path, tmp_path: Path
+) -> None:
+    put(cache / "small")
+    folder = data.materialise(small(), cache.parent / "data")
+    job = dataclasses.replace(job_of(discover(), "noise", tmp_path), data_folder=str(folder))
+    held = data.content_sha256({split: data.load_split(folder, split) for split in data.SPLITS})
+    assert _environment(job, {})["data_content_sha256"] == held
+
+
+def test_verify_of_a_copy_that_was_changed_says_that_the_next_run_mends_it_and_it_does(cache: Path) -> None:
+    put(cache / "small")
+    folder = data.materialise(small(), cache.parent / "data")
+    content = (folder / "train.x.npy").read_bytes()
+    (folder / "train.x.npy").write_bytes(content[:-1] + b"?")
+    assert "the next run makes it again" in verify(dataclasses.asdict(small()))["problem"]
+    data.materialise(small(), cache.parent / "data")
+    assert verify(dataclasses.asdict(small()))["state"] == "ok"
+
+
+def test_verify_calls_data_whose_package_is_not_installed_missing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wordfreq", None)
+    found = verify(dataclasses.asdict(DATASETS["words"]))
+    assert (found["state"], found["cached"]) == ("missing", False)
+    assert "wordfreq is not installed" in found["problem"]
+
+
+def test_a_damaged_copy_of_data_whose_source_is_missing_is_wrong(cache: Path) -> None:
+    put(cache / "small")
+    folder = data.materialise(small(), cache.parent / "data")
+    shutil.rmtree(cache / "small")
+    assert verify(dataclasses.asdict(small()))["state"] == "missing"
+    (folder / "train.x.npy").write_bytes(b"")
+    assert verify(dataclasses.asdict(small()))["state"] == "wrong"
+
+
+def file_with(sha256: str) -> DataFile:
+    return DataFile("a", sha256, 1)
+
+
+def data_with(sha256: str) -> DatasetSpec:
+    return DatasetSpec("a", DataSpec((1, 3, 3)), "a:b", sha256, 1, 1)
+
+
+def evaluator_with(sha256: str) -> EvaluatorSpec:
+    return EvaluatorSpec("a", "a:b", "weights", sha256, "f", None, 1, (1, 3, 3), 256)
+
+
+@pytest.mark.parametrize("declare", [file_with, data_with, evaluator_with])
+@pytest.mark.parametrize("sha256", ["", "sha256:" + "ab" * 32, "AB" * 32, "ab" * 31, "ab" * 32 + "\n"])
+def test_a_hash_that_is_not_64_lower_case_hexadecimal_digits_is_refused(
+    declare: Callable[[str], object], sha256: str
+) -> None:
+    declare("ab" * 32)
+    with pytest.raises(SpecError, match="'a': a SHA-256 is 64 lower-case hexadecimal digits"):
+        declare(sha256)
+
+
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
@@ -203,116 +356,3 @@ def test_the_declared_addresses_are_torchvisions(name: str, published: type[MNIS
 def test_cifar_10_comes_from_where_torchvision_takes_it() -> None:
     (file,) = DATASETS["cifar10"].files
     assert file.urls == (CIFAR10.url.replace("-python", "-binary"),)
-
-
-# ---- the format of MNIST
-
-
-def test_an_idx_file_is_read_as_it_was_written(tmp_path: Path) -> None:
-    (tmp_path / "file.gz").write_bytes(CONTENT[FIRST])
-    assert np.array_equal(idx.read(tmp_path / "file.gz", axes=3), IMAGES["train"])
-
-
-HEAD = bytes([0, 0, 8, 3])
-
-
-@pytest.mark.parametrize(
-    ("content", "why"),
-    [
-        (b"no gzip", "cannot be read as a gzipped IDX file: Not a gzipped file"),
-        (CONTENT[FIRST][:-12], "cannot be read as a gzipped IDX file: Compressed file ended"),
-        (
-            gzip.compress(HEAD + struct.pack(">3I", 2, 1, 1) + b"a"),
-            r"promises 2 bytes for shape \(2, 1, 1\), .* holds 1",
-        ),
-        (gzip.compress(HEAD + struct.pack(">3I", 2, 1, 1) + b"abc"), "promises 2 bytes .*, and it holds more"),
-        (gzip.compress(HEAD + struct.pack(">3I", *[2**32 - 1] * 3) + b"a"), "promises 7.* bytes, and at most"),
-        (gzip.compress(bytes([0, 0, 13, 3]) + bytes(100)), "is no IDX file of unsigned bytes with 3 axes"),
-        (idx_of(LABELS["train"]), "is no IDX file of unsigned bytes with 3 axes"),
-        (gzip.compress(b"\0"), "is no IDX file of unsigned bytes with 3 axes: it starts 00"),
-    ],
-    ids=["text", "cut short", "too few", "too many", "an endless promise", "floats", "one axis", "nearly empty"],
-)
-def test_what_is_no_idx_file_is_refused(tmp_path: Path, content: bytes, why: str) -> None:
-    (tmp_path / "file.gz").write_bytes(content)
-    with pytest.raises(DataError, match=why):
-        idx.read(tmp_path / "file.gz", axes=3)
-
-
-# ---- the format of CIFAR-10
-
-PER_BATCH = 2
-BATCHES = (*cifar10.BATCHES["train"], *cifar10.BATCHES["test"])
-
-
-def record(label: int, seed: int) -> bytes:
-    return bytes([label]) + np.random.default_rng(seed).integers(0, 256, 3072).astype(np.uint8).tobytes()
-
-
-def archive(path: Path, batches: dict[str, bytes], *others: tarfile.TarInfo) -> Path:
-    """The binary version of CIFAR-10 with small batches: https://www.cs.toronto.edu/~kriz/cifar.html."""
-    with tarfile.open(path, "w:gz") as tar:
-        for name, content in {"batches.meta.txt": b"airplane\n", **batches}.items():
-            entry = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-        for other in others:
-            tar.addfile(other)
-    return path
-
-
-WHOLE = {name: record(number, 2 * number) + record(9 - number, 2 * number + 1) for number, name in enumerate(BATCHES)}
-
-
-def test_cifar_10_is_read_in_the_order_of_its_batches(tmp_path: Path) -> None:
-    splits = cifar10.read(archive(tmp_path / "a.tar.gz", dict(reversed(WHOLE.items()))), PER_BATCH)
-    x, labels = splits["train"]
-    assert labels is not None
-    assert labels.tolist() == [0, 9, 1, 8, 2, 7, 3, 6, 4, 5]
-    # Red comes first, row by row: https://www.cs.toronto.edu/~kriz/cifar.html, "Binary version".
-    assert x[2, 1, 3, 5] == WHOLE["data_batch_2.bin"][1 + 1024 + 3 * 32 + 5]
-    assert splits["test"][0].shape == (2, 3, 32, 32)
-
-
-def link(name: str) -> tarfile.TarInfo:
-    entry = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
-    entry.type, entry.linkname = tarfile.SYMTYPE, "/etc/passwd"
-    return entry
-
-
-LAST = BATCHES[-1]
-SHORT = {name: content for name, content in WHOLE.items() if name != LAST}
-
-
-@pytest.mark.parametrize(
-    ("make", "why"),
-    [
-        (lambda path: archive(path, SHORT), f"holds no cifar-10-batches-bin/{LAST}; .* the binary version"),
-        (lambda path: archive(path, WHOLE | {LAST: b"short"}), f"{LAST} must be a file of 6146 bytes, not of 5"),
-        (lambda path: archive(path, SHORT, link(LAST)), f"{LAST} must be a file of 6146 bytes"),
-        (lambda path: path.write_bytes(b"text"), "cannot be read as the archive of CIFAR-10"),
-        (
-            lambda path: path.write_bytes(archive(path, WHOLE).read_bytes()[:3000]),
-            "cannot be read as the archive of CIFAR-10",
-        ),
-    ],
-    ids=["a batch missing", "a batch cut short", "a link", "no archive", "an archive cut short"],
-)
-def test_what_is_no_archive_of_cifar_10_is_refused(tmp_path: Path, make: Callable[[Path], object], why: str) -> None:
-    make(tmp_path / "a.tar.gz")
-    with pytest.raises(DataError, match=why):
-        cifar10.read(tmp_path / "a.tar.gz", PER_BATCH)
-
-
-@pytest.mark.parametrize("name", ["mnist", "cifar10", "fashion-mnist"])
-def test_the_declared_loader_asks_for_the_declared_files(name: str) -> None:
-    class Asked(dict[str, Path]):
-        def __missing__(self, name: str) -> Path:
-            wanted.append(name)
-            return Path("/nowhere")
-
-    wanted: list[str] = []
-    with pytest.raises(DataError, match="/nowhere: cannot be read"):
-        resolve(DATASETS[name].loader)(Asked())
-    assert set(wanted) <= {file.name for file in DATASETS[name].files}
-    assert wanted

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from genbench.engine import image_folder
 from genbench.engine.image_folder import decode, has_splits, read_folder
 from genbench.errors import DataError
 
@@ -233,3 +234,27 @@ def test_a_folder_with_one_of_the_two_splits_is_refused(tmp_path: Path) -> None:
     fill(tmp_path / "train", 1)
     with pytest.raises(DataError, match="holds the folder train and not test"):
         has_splits(tmp_path)
+
+
+@pytest.mark.parametrize("read", [has_splits, lambda root: read_folder(root, None, None)], ids=["adding", "loading"])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_split_that_is_a_link_is_refused_by_name(tmp_path: Path, read: Callable[[Path], object], split: str) -> None:
+    for name in ("train", "test"):
+        fill(tmp_path / name, 1)
+    (tmp_path / split).rename(tmp_path / "elsewhere")
+    (tmp_path / split).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match=f"/{split}: is a link"):
+        read(tmp_path)
+
+
+def test_grey_images_that_one_in_colour_makes_rgb_are_held_to_the_cap_as_rgb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, 9, channels=1)
+    monkeypatch.setattr(image_folder, "MAX_TOTAL_BYTES", 10 * 24 * 3 - 1)
+    read_folder(tmp_path, None, 0.5)  # 9 * 24 bytes
+    save(tmp_path / "99.png", pixels(99))  # 9 * 24 + 72 bytes as they are decoded, 10 * 72 as they are kept
+    with pytest.raises(DataError, match="takes more than"):
+        read_folder(tmp_path, None, 0.5)
+    monkeypatch.setattr(image_folder, "MAX_TOTAL_BYTES", 10 * 24 * 3)
+    assert read_folder(tmp_path, None, 0.5).splits["train"][0].shape == (5, 3, 4, 6)

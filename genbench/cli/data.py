@@ -99,7 +99,7 @@ def verify(names: Sequence[str], as_json: bool) -> int:
     """Hold data sets to their declared hashes: their files, what is read from them, and the copy in the cache.
 
     Without names, all that are on this machine. Nothing is downloaded. The exit status is 3 if something is wrong, and
-    2 if a data set that was named is missing.
+    2 if a data set that was named is missing: its files, the folder it was added from, or a package it is read from.
     """
     from genbench.executors.launcher import Launcher
 
@@ -114,7 +114,8 @@ def verify(names: Sequence[str], as_json: bool) -> int:
         print_json(entries)
     for entry in entries:
         if entry["state"] == "missing" and not names:
-            click.echo(f"{entry['name']}: not on this machine", err=as_json)
+            copy = ", but for a copy in the cache, which is intact" if entry["cached"] else ""
+            click.echo(f"{entry['name']}: not on this machine{copy}", err=as_json)
         elif entry["problem"]:
             click.echo(printable_lines(f"{entry['name']}: {entry['state']}: {entry['problem']}"), err=as_json)
         else:

@@ -57,6 +57,7 @@ def load_log_probs(path: Path) -> LogProbs | None:
             draws=int(arrays["draws"]),
             dims=int(arrays["dims"]),
             effective_draws=arrays.get("effective_draws"),
+            examples=arrays["examples"],
         )
 
 

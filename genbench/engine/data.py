@@ -15,18 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genbench import paths
-from genbench.data_files import cached_folder
+from genbench.data_files import CONTENT, cached_folder, noted_content
 from genbench.engine.contract import resolve
 from genbench.engine.sources import find_files
-from genbench.errors import DataError
+from genbench.errors import DataError, MissingData, StoreError
 from genbench.specs import DatasetSpec
 
 Examples = tuple[NDArray[np.uint8], NDArray[np.int64] | None]
 """uint8 ``[N, *shape]`` and int64 ``[N]``, or None for data without labels."""
 
 SPLITS = ("train", "test")
-CONTENT = "content.sha256"
-"""Beside the splits of a data set that is identified by its files: the hash of what they held when they were read."""
 VALIDATION_SHARE = 0.25
 """The part of the training split that ``--dev`` scores against."""
 
@@ -95,7 +93,8 @@ def materialise(spec: DatasetSpec, cache: Path) -> Path:
     data are read from are downloaded if need be, unless ``GENBENCH_OFFLINE`` forbids it.
 
     Raises:
-        DataError: if the data cannot be had, loaded or written, or are not what the spec says.
+        DataError: if the data cannot be had or loaded, or are not what the spec says.
+        StoreError: if the cache cannot be read or written.
     """
     with _cache_errors(cache, spec, "looked for"):
         if is_intact(cache, spec):
@@ -107,7 +106,8 @@ def keep(spec: DatasetSpec, splits: Mapping[str, Examples], cache: Path) -> Path
     """Check loaded data and put them into the cache, in place of what may stand there.
 
     Raises:
-        DataError: if they cannot be written, or are not what the spec says.
+        DataError: if they are not what the spec says.
+        StoreError: if they cannot be written.
     """
     check(spec, splits)
     with _cache_errors(cache, spec, "stored"):
@@ -121,7 +121,7 @@ def _cache_errors(cache: Path, spec: DatasetSpec, what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DataError(
+        raise StoreError(
             f"{cache}: the data set {spec.name!r} cannot be {what} there: {error.strerror}; "
             "set GENBENCH_CACHE to a folder that can be read and written"
         ) from None
@@ -183,7 +183,8 @@ def load(spec: DatasetSpec) -> Mapping[str, Examples]:
     """What the data set's loader gives, unchecked; files that it reads are found or downloaded before.
 
     Raises:
-        DataError: if the files cannot be had, or the loader fails.
+        MissingData: if its files cannot be had, or a package is not installed that the loader imports.
+        DataError: if the loader fails.
     """
     given: tuple[object, ...] = ()
     if spec.files:
@@ -194,6 +195,10 @@ def load(spec: DatasetSpec) -> Mapping[str, Examples]:
         splits: Mapping[str, Examples] = resolve(spec.loader)(*given)
     except DataError:
         raise
+    except ModuleNotFoundError as error:
+        raise MissingData(
+            f"data set {spec.name!r}: its loader {spec.loader} needs {error.name}, which is not installed"
+        ) from error
     except Exception as error:
         raise DataError(
             f"data set {spec.name!r}: its loader {spec.loader} failed: {type(error).__name__}: {error}"
@@ -214,10 +219,7 @@ def is_intact(cache: Path, spec: DatasetSpec) -> bool:
         found = content_sha256({split: load_split(folder, split) for split in SPLITS})
     except DataError:
         return False
-    if spec.identified_by == "content":
-        return found == spec.sha256
-    noted = folder / CONTENT
-    return noted.is_file() and noted.read_bytes().strip() == found.encode()
+    return found == (spec.sha256 if spec.identified_by == "content" else noted_content(folder))
 
 
 def _write(folder: Path, spec: DatasetSpec, splits: Mapping[str, Examples]) -> None:

@@ -15,8 +15,8 @@ from genbench.added import Registration, file_of, refuse_another
 from genbench.data_files import cached_folder
 from genbench.engine import data
 from genbench.engine.image_folder import RESIZED, Size, has_splits, read_folder
-from genbench.engine.sources import MissingFiles, find_files
-from genbench.errors import DataError
+from genbench.engine.sources import find_files
+from genbench.errors import DataError, MissingData
 from genbench.specs import DatasetSpec
 
 
@@ -45,8 +45,8 @@ def verify(dataset: dict[str, Any]) -> dict[str, Any]:
     """Load a data set anew from what is on this machine, hold it to its declaration, and its copy in the cache to it.
 
     Returns:
-        ``{"state", "problem", "content_sha256", "cached"}``: ``state`` is ``ok``, ``missing`` or ``wrong``, ``cached``
-        whether there is a copy.
+        ``{"state", "problem", "content_sha256", "cached"}``: ``state`` is ``ok``, ``wrong``, or ``missing`` where what
+        the data are read from is not at hand and no copy contradicts the declaration; ``cached`` whether there is one.
     """
     os.environ[paths.OFFLINE] = "1"  # this process ends with the task
     spec: DatasetSpec = TypeAdapter(DatasetSpec).validate_python(dataset)
@@ -59,19 +59,35 @@ def verify(dataset: dict[str, Any]) -> dict[str, Any]:
         found["content_sha256"] = data.content_sha256(splits)
         if found["cached"]:
             _check_copy(spec, folder, found["content_sha256"])
-    except MissingFiles as error:
-        found |= {"state": "missing", "problem": str(error)}
+    except MissingData as error:
+        found |= _without_source(spec, folder, str(error))
     except DataError as error:
         found |= {"state": "wrong", "problem": str(error)}
     return found
 
 
+def _without_source(spec: DatasetSpec, folder: Path, why: str) -> dict[str, Any]:
+    """State and problem of data that cannot be loaded anew; a damaged copy in the cache is wrong all the same."""
+    if not folder.is_dir() or data.is_intact(folder.parent, spec):
+        return {"state": "missing", "problem": why}
+    damaged = f"its copy {folder} was changed, and what it would be made from again is not at hand"
+    return {"state": "wrong", "problem": f"data set {spec.name!r}: {damaged}: {why}"}
+
+
 def _check_copy(spec: DatasetSpec, folder: Path, content: str) -> None:
+    """
+    Raises:
+        DataError: if the copy is not what was loaded, saying whether the next run mends that.
+    """
+    if not data.is_intact(folder.parent, spec):
+        raise DataError(f"data set {spec.name!r}: its copy {folder} was changed; the next run makes it again")
     copy = data.content_sha256({split: data.load_split(folder, split) for split in data.SPLITS})
     if copy != content:
         raise DataError(
-            f"data set {spec.name!r}: its copy {folder} was changed: it has the hash {copy}, not {content}; the next "
-            "run makes it again"
+            f"data set {spec.name!r}: its copy {folder} is as it was made, with the hash {copy}, and from the same "
+            f"files {spec.loader} now gives {content}: the loader, or a library that it uses, has changed. Remove that "
+            "folder, and the next run reads the files anew; records that were made from it are of other data. Whoever "
+            "changed the loader has to raise the declaration's loader_version, which makes it another data set"
         )
 
 

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from genbench.added import read_registration
 from genbench.engine.data import SPLITS, Examples, stratified_choice
-from genbench.errors import DataError
+from genbench.errors import DataError, MissingData
 from genbench.foreign_files import read_regular
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -26,7 +26,8 @@ MAX_FILE_BYTES = 64 << 20
 MAX_PIXELS = 1 << 26
 """Of an image, before it is resized; looked at before anything is unpacked."""
 MAX_TOTAL_BYTES = 8 << 30
-"""Of all images together, decoded."""
+"""Of all images together, decoded, all of them RGB if one is."""
+A_LINK = "is a link, and links are not followed; put the images themselves there"
 RESIZED = "cropped in the middle to the aspect ratio, then resized with Pillow's bicubic filter"
 PNG_DEPTH_AT = 24
 """Offset of a PNG's bits a channel: behind the signature, the first chunk's head, width and height."""
@@ -65,9 +66,15 @@ def load(file: Path) -> dict[str, Examples]:
     """The loader of added data sets: reads the folder that the registration in ``file`` names as it was read then.
 
     Raises:
+        MissingData: if the folder is no longer there.
         DataError: if the registration or the folder cannot be read.
     """
     registration = read_registration(file)
+    if not Path(registration.path).exists():
+        raise MissingData(
+            f"data set {registration.name!r}: {registration.path} is not there, where its images were when it was "
+            f"added; put them back, or remove {file} to forget the data set, and add them where they are now"
+        )
     size = registration.shape[1:] if registration.resized else None
     return read_folder(Path(registration.path), size, registration.test_share).splits
 
@@ -88,6 +95,7 @@ def read_folder(root: Path, size: Size | None, test_share: float | None) -> Fold
     """
     left_out: list[str] = []
     if test_share is None:
+        _refuse_linked_splits(root)
         parts = {split: _groups(root / split, left_out) for split in SPLITS}
         if unknown := {group.name for group in parts["test"]} - {group.name for group in parts["train"]}:
             raise DataError(f"{root}: test holds {sorted(map(str, unknown))[0]!r}, a class that train does not hold")
@@ -106,15 +114,22 @@ def has_splits(root: Path) -> bool:
     """Whether the folder holds ``train`` and ``test``.
 
     Raises:
-        DataError: if there is no such folder, or it holds one of the two only.
+        DataError: if there is no such folder, or it holds one of the two only, or one is a link.
     """
     if not root.is_dir():
         raise DataError(f"{root}: {'is no folder' if root.exists() else 'no such folder'}")
+    _refuse_linked_splits(root)
     there = [split for split in SPLITS if (root / split).is_dir()]
     if len(there) == 1:
         (missing,) = set(SPLITS) - set(there)
         raise DataError(f"{root}: holds the folder {there[0]} and not {missing}; add that, or rename it")
     return bool(there)
+
+
+def _refuse_linked_splits(root: Path) -> None:
+    for split in SPLITS:
+        if (root / split).is_symlink():
+            raise DataError(f"{root / split}: {A_LINK}")
 
 
 def _groups(folder: Path, left_out: list[str]) -> list[_Group]:
@@ -155,7 +170,7 @@ def _entries(folder: Path, left_out: list[str]) -> tuple[list[Path], list[Path]]
         if entry.name.startswith("."):
             continue
         if entry.is_symlink():
-            raise DataError(f"{path}: is a link, and links are not followed; put the images themselves there")
+            raise DataError(f"{path}: {A_LINK}")
         if entry.is_dir(follow_symlinks=False):
             folders.append(path)
         elif path.suffix.lower() in SUFFIXES:
@@ -173,7 +188,8 @@ class _Reader:
         self._root = root
         self._wanted = size
         self._first: tuple[Path, Size] | None = None
-        self._bytes = 0
+        self._pixels = 0
+        self._channels = 1
 
     def read(self, groups: list[_Group], names: list[str]) -> tuple[list[Pixels], NDArray[np.int64] | None]:
         """The images ``[H, W, C]`` of a split one after another, and their labels ``[N]`` or None."""
@@ -187,8 +203,10 @@ class _Reader:
     def _image(self, file: Path) -> Pixels:
         pixels, size = decode(file, self._wanted)
         self.resized |= size != pixels.shape[:2]
-        self._bytes += pixels.size
-        if self._bytes > MAX_TOTAL_BYTES:
+        height, width, channels = pixels.shape
+        self._pixels += height * width
+        self._channels = max(self._channels, channels)
+        if self._pixels * self._channels > MAX_TOTAL_BYTES:
             raise DataError(f"{self._root}: takes more than {MAX_TOTAL_BYTES >> 30} GiB; choose a smaller --size")
         if self._first is None:
             self._first = file, size

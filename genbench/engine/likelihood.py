@@ -33,6 +33,7 @@ class LogProbs:
         effective_draws: for ``iwae`` the effective sample size of each example's weights, float64 ``[N]`` in
             [1, K * classes]: (sum w)^2 / sum w^2 (Kong 1992), over draws, and over classes with their prior
             weights. Near 1 a single draw decides the number, and more draws would tighten it. None for other kinds.
+        examples: which of the held-out examples these are, int64 ``[N]``, rising; None where nobody has said.
     """
 
     nats: np.ndarray
@@ -40,6 +41,7 @@ class LogProbs:
     draws: int
     dims: int
     effective_draws: np.ndarray | None = None
+    examples: np.ndarray | None = None
 
 
 def log_probs(

@@ -18,6 +18,7 @@ from genbench.engine.grid import GRID_CHANNELS, write_grid
 from genbench.engine.measure import keep_seen
 from genbench.engine.scoring import Bench
 from genbench.engine.scoring import score as score_material
+from genbench.engine.spelling import write_spelled
 from genbench.job import SEEN, TRAINING_CURVE, Job, outcome_file
 from genbench.record import Score
 
@@ -25,7 +26,7 @@ GRID = 64
 
 
 def score(job: Job) -> dict[str, Any]:
-    """Score a run's milestones and last state, draw its sample grid, and complete its curve.
+    """Score a run's milestones and last state, show its first samples, and complete its curve.
 
     Returns:
         The scores of the last state and those of each milestone, as plain values; none if no metric applies. Whether
@@ -52,6 +53,11 @@ def score(job: Job) -> dict[str, Any]:
         with whole_file(job.folder / "samples.png") as draft:
             write_grid(material.samples[:GRID], job.data, draft)
         left.append("samples.png")
+    if job.alphabet:
+        with whole_file(job.folder / "samples.txt") as draft:
+            labels = None if material.labels is None else material.labels[:GRID]
+            write_spelled(material.samples[:GRID], labels, job.alphabet, job.class_names, draft)
+        left.append("samples.txt")
     _write_curve(job.folder, milestones, trained["spent"], scores)
     return {
         "scores": {name: asdict(entry) for name, entry in scores.items()},

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from genbench.data_files import folders_of, without_network
-from genbench.engine.download import DOWNLOAD_ERRORS, download
-from genbench.errors import DataError
+from genbench.engine.download import DOWNLOAD_ERRORS, WAY_OUT, download
+from genbench.errors import MissingData, StoreError
 from genbench.foreign_files import open_regular
 from genbench.specs import DataFile, DatasetSpec
 
 
-class MissingFiles(DataError):
+class MissingFiles(MissingData):
     """Files of a data set that are not to be had."""
 
 
@@ -30,6 +30,7 @@ def find_files(spec: DatasetSpec, cache: Path, offline: bool, given: Sequence[Pa
 
     Raises:
         MissingFiles: if one is not to be had, saying which, where it was looked for, and every way to get it.
+        StoreError: if a file that is to be had cannot be written.
     """
     rejected: list[str] = []
     found = {file.name: _find(spec, file, cache, given, rejected) for file in spec.files}
@@ -49,10 +50,10 @@ def _find(spec: DatasetSpec, file: DataFile, cache: Path, given: Sequence[Path],
             continue
         try:
             problem = _problem(path, file)
-            if problem is None:
-                return _kept(path, cache / spec.name) if folder in given else path
         except OSError as error:
             problem = f"cannot be taken: {error.strerror or error}"
+        if problem is None:
+            return _kept(path, cache / spec.name) if folder in given else path
         rejected.append(f"{path} {problem}")
     return None
 
@@ -70,13 +71,17 @@ def _problem(path: Path, file: DataFile) -> str | None:
 
 def _kept(path: Path, folder: Path) -> Path:
     """A copy in genbench's own folder: that of the person may go."""
-    folder.mkdir(parents=True, exist_ok=True)
     draft = folder / f".{path.name}.{secrets.token_hex(8)}"
     try:
-        shutil.copyfile(path, draft)
-        os.replace(draft, folder / path.name)
-    finally:
-        draft.unlink(missing_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copyfile(path, draft)
+            os.replace(draft, folder / path.name)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        why = error.strerror or error
+        raise StoreError(f"{folder}: {path} cannot be copied there: {why}; {WAY_OUT}") from None
     return folder / path.name
 
 
@@ -87,8 +92,7 @@ def _fetch(
     refused = []
     for url in file.urls:
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            download(url, target, file.sha256)
+            download(url, target, file.sha256, file.size)
             return target
         except DOWNLOAD_ERRORS as error:
             refused.append(f"{url} cannot be had: {error}")

@@ -17,6 +17,7 @@ from genbench.engine.evaluate import draw_samples, restore
 from genbench.engine.grid import write_grid
 from genbench.engine.samples import load_labels, load_samples
 from genbench.engine.scoring import look_at, score
+from genbench.engine.spelling import write_spelled
 from genbench.errors import GenbenchError, StoreError
 from genbench.job import read_job
 from genbench.specs import DatasetSpec
@@ -40,7 +41,7 @@ def materialise(dataset: dict[str, Any], cache: str, device: str = "cpu") -> str
 
 
 def sample(job: str, state: str, n: int, output: str) -> None:
-    """Draw ``n`` samples from a state into a ``.png`` grid or an ``.npz``.
+    """Draw ``n`` samples from a state into a ``.png`` grid, a ``.txt`` or an ``.npz``.
 
     Raises:
         GenbenchError: if the output's form does not fit the data.
@@ -55,6 +56,8 @@ def sample(job: str, state: str, n: int, output: str) -> None:
         if target.suffix == ".npz":
             arrays = {"samples": samples} if labels is None else {"samples": samples, "labels": labels}
             np.savez_compressed(target, allow_pickle=False, **arrays)
+        elif target.suffix == ".txt":
+            write_spelled(samples, labels, read.alphabet, read.class_names, target)
         else:
             write_grid(samples, read.data, target)
     except OSError as error:

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from genbench.engine.contract import resolve
 from genbench.engine.data import Examples
+from genbench.engine.scoring.classes import class_histogram
 from genbench.engine.scoring.copying import looked_at
 from genbench.engine.scoring.evaluators import extract, load_evaluator
+from genbench.engine.scoring.keeping import arithmetic, kept
 from genbench.engine.scoring.material import Material, Measured, Space
 from genbench.engine.scoring.modes import mode_distribution
 from genbench.engine.scoring.pairs import Float64
@@ -101,7 +103,7 @@ def material_of(
 
     def class_shares() -> Float64 | None:
         labels = bench.training()[1]
-        return None if labels is None else mode_distribution(labels, bench.data.classes or 0)
+        return _shares_seen(bench) if labels is None else mode_distribution(labels, bench.data.classes or 0)
 
     return Material(
         samples=samples,
@@ -117,6 +119,20 @@ def material_of(
         cache=bench.cache,
         training=lambda: (bench.training()[0], bench.held_out()[0]),
     )
+
+
+def _shares_seen(bench: Bench) -> Float64 | None:
+    """The share of each class that the evaluator sees in training data without labels, float64 ``[K]``, kept.
+
+    None for an evaluator without logits, or whose classes are those of other data.
+    """
+    spec, source = bench.evaluator, bench.reference.source
+    if spec.logits is None or spec.rgb:
+        return None
+    name = f"shares-{source.key}-{arithmetic()}.npy"  # the split scored against tells that trained on too
+    path = None if bench.cache is None else bench.cache / name
+    shape = (bench.reference.arrays.logits.shape[1],)
+    return kept(path, shape, lambda: class_histogram(extract(load_evaluator(spec), bench.training()[0])[1]))
 
 
 def score(material: Material, metrics: Sequence[MetricSpec]) -> dict[str, Score]:
@@ -170,5 +186,11 @@ def _is_finite(value: object) -> bool:
 
 
 def _points(x: NDArray[np.uint8], data: DataSpec) -> NDArray[np.float32]:
-    """uint8 ``[N, *shape]`` as float32 ``[N, D]`` in [0, 1]."""
+    """uint8 ``[N, *shape]`` as float32 ``[N, D]`` in [0, 1].
+
+    The levels of a text are no quantities. There each is an axis of its own, ``[N, D * levels]``, and the square of a
+    distance is twice the number of symbols that differ.
+    """
+    if not data.is_image:
+        return np.eye(data.levels, dtype=np.float32)[x].reshape(len(x), -1)
     return x.reshape(len(x), -1).astype(np.float32) / np.float32(data.levels - 1)

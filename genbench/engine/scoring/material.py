@@ -47,7 +47,8 @@ class Material:
         log_probs: nats of held-out examples, or None for a model without a likelihood.
         second: the same samples seen by the benchmark's second evaluator, or None where it has none.
         classes: how many the data have, or None.
-        class_shares: gives the share of each class among the training data, float64 ``[classes]``, or None.
+        class_shares: gives the share of each class among the training data, float64 ``[classes]``: that of their
+            labels or, where they have none, of the classes that the evaluator sees in them. None where it sees none.
         space: gives the space in which copies of the training data are looked for: of pixels, or for the second
             evaluator of its features. Called by what needs it, since it holds the training data.
         is_second: whether this is how the second evaluator sees the samples.

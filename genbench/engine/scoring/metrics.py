@@ -125,8 +125,7 @@ def modes_found(material: Material) -> Measured | None:
     found = _modes(material)
     if found is None:
         return None
-    fingerprint = material.fingerprint("modes_found/1", modes=found.modes)
-    return Measured(float(found.found), material.n, fingerprint=fingerprint)
+    return Measured(float(found.found), material.n, fingerprint=_modes_fingerprint(material, "modes_found/1", found))
 
 
 def modes_kl(material: Material) -> Measured | None:
@@ -134,7 +133,7 @@ def modes_kl(material: Material) -> Measured | None:
     found = _modes(material)
     if found is None:
         return None
-    return Measured(found.divergence, material.n, fingerprint=material.fingerprint("modes_kl/1", modes=found.modes))
+    return Measured(found.divergence, material.n, fingerprint=_modes_fingerprint(material, "modes_kl/1", found))
 
 
 def nn_ratio(material: Material) -> Measured:
@@ -221,11 +220,14 @@ def _labels_of_real(material: Material) -> NDArray[np.int64]:
 
 
 def _modes(material: Material) -> Modes | None:
-    """The modes of data whose classes are their modes: one logit a mode, or K a channel where there are K^C modes."""
-    classes, shares = material.classes, material.class_shares()
-    if classes is None or shares is None:
+    """The modes of data whose classes are their modes: one logit a mode, or K a channel where there are K^C modes.
+
+    The classes are the data's own or, where they carry none, those that the evaluator tells apart.
+    """
+    shares = material.class_shares()
+    if shares is None:
         return None
-    logits = material.logits.shape[1]
+    classes, logits = len(shares), material.logits.shape[1]
     for channels in (1, material.samples.shape[1]):
         if logits % channels == 0 and (logits // channels) ** channels == classes:
             # [N, C K] -> [N, C, K]
@@ -234,3 +236,9 @@ def _modes(material: Material) -> Modes | None:
         f"the data have {classes} modes; to tell them apart an evaluator needs as many logits, or K in each of the "
         f"{material.samples.shape[1]} channels with K^{material.samples.shape[1]} = {classes}, not {logits} in all"
     )
+
+
+def _modes_fingerprint(material: Material, metric: str, found: Modes) -> dict[str, object]:
+    """Of data without labels the modes are what the evaluator takes for them, which parts such scores from others."""
+    seen = {"modes_of": "evaluator"} if material.classes is None else {}
+    return material.fingerprint(metric, modes=found.modes, **seen)

@@ -39,6 +39,7 @@ def find_weights(spec: EvaluatorSpec, cache: Path, offline: bool) -> Path:
 
     Raises:
         DataError: if there is none.
+        StoreError: if the disk refuses what was downloaded.
     """
     rejected = []
     for path in _candidates(spec, cache):
@@ -58,7 +59,6 @@ def find_weights(spec: EvaluatorSpec, cache: Path, offline: bool) -> Path:
         raise _missing(spec, cache, rejected, "and downloads are forbidden (--offline or GENBENCH_OFFLINE)")
     target = cache / spec.file
     try:
-        cache.mkdir(parents=True, exist_ok=True)
         download(spec.url, target, spec.sha256)
     except DOWNLOAD_ERRORS as error:
         raise _missing(spec, cache, rejected, f"and {spec.url} cannot be had: {error}") from None
