@@ -110,7 +110,7 @@ def pixelwise(change: Callable[[Any, Tensor, Tensor], Tensor]) -> Callable[[type
         class Broken(base):  # type: ignore[misc, valid-type]
             def __init__(self, config: Any, data: DataSpec, device: torch.device) -> None:
                 super().__init__(config, data, device)
-                holders = [self] if hasattr(self, "output") else [self.nets, self.ema.average]
+                holders = [self] if hasattr(self, "output") else [self.net, self.ema.average]
                 for holder in holders:
                     holder.output = Output(holder.output)
 

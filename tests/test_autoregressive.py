@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
+import weakref
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from genbench import Batch, DataSpec
-from genbench_autoregressive import labelled_images, small_images
+from genbench.engine.contract import resolve
+from genbench.plugins import discover
+from genbench.specs import resolve_config
 from genbench_autoregressive.config import PixelCNNConfig, PixelCNNPPConfig
 from genbench_autoregressive.layers import CausalNet
 from genbench_autoregressive.mixture import PixelMixture
 from genbench_autoregressive.multiscale import MultiscaleNet
 from genbench_autoregressive.pixelcnn import ConditionalPixelCNN, PixelCNN
 from genbench_autoregressive.pixelcnn_pp import PixelCNNPP
-from genbench_blocks.likelihoods import DiscretisedLogistics
+from genbench_blocks.likelihoods import Categorical, DiscretisedLogistics
+from genbench_blocks.support import labelled, small_images
 
 CPU = torch.device("cpu")
 SMALL = PixelCNNConfig(batch_size=4, channels=6, blocks=3, hidden=6)
@@ -121,12 +128,12 @@ def test_the_cache_gives_the_outputs_of_a_full_pass(name, shape):
 
 @every_model
 def test_cached_sampling_draws_what_naive_sampling_draws_at_an_eighth_of_the_cost(name):
-    model = trained(name, (1, 8, 8), levels=5)
+    model = trained(name, (1, 6, 6), levels=5)
     net = model.ema.average.double()  # so that rounding can hardly turn a draw
 
     def naive(n, labels):
-        x = torch.zeros(n, 1, 8, 8, dtype=torch.uint8)
-        for row, column in itertools.product(range(8), range(8)):
+        x = torch.zeros(n, 1, 6, 6, dtype=torch.uint8)
+        for row, column in itertools.product(range(6), range(6)):
             parameters = model.outputs(net, x, wanted(model, n))[..., row, column]
             x[..., row, column] = model.output.sample(parameters).view(n, 1)
         return x
@@ -179,7 +186,7 @@ def test_it_samples_what_it_assigns_probability_to(name):
 
 @every_model
 def test_training_lowers_the_nats_of_what_it_sees(name):
-    model = untrained(name, DataSpec((1, 8, 8), levels=17, classes=3))
+    model = untrained(name, DataSpec((1, 4, 4), levels=17, classes=3))
     batch = Batch(images(8, model.data) // 4, labels_of(8))
     losses = [model.train_step(batch, step / 60)["nats"].item() for step in range(60)]
     assert losses[-1] < 0.75 * losses[0]
@@ -209,8 +216,85 @@ def test_a_likelihood_does_not_depend_on_the_rest_of_the_batch(name, monkeypatch
     torch.testing.assert_close(torch.cat(alone), together)
 
 
+class Live(TorchDispatchMode):
+    """Counts the bytes of the tensors that operations return, as long as anything holds them."""
+
+    def __init__(self):
+        super().__init__()
+        self.held, self.peak, self.known = 0, 0, set()
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        result = operation(*args, **(kwargs or {}))
+        for storage in (each.untyped_storage() for each in tree_leaves(result) if isinstance(each, torch.Tensor)):
+            if storage._cdata not in self.known:
+                self.known.add(storage._cdata)
+                self.held += storage.nbytes()
+                self.peak = max(self.peak, self.held)
+                weakref.finalize(storage, self.freed, storage._cdata, storage.nbytes())
+        return result
+
+    def freed(self, address, size):
+        self.known.discard(address)
+        self.held -= size
+
+
+def walk_of(model, n):
+    """The bytes that a walk over the first two rows of n images holds at most."""
+    x = torch.zeros(n, *model.data.shape, dtype=torch.uint8)
+    with torch.no_grad(), Live() as live:
+        for place, parameters in model.walk(model.ema.average, x, wanted(model, n)):
+            if place[1] == 2:
+                return live.peak
+            x[(slice(None), *place)] = model.output.sample(parameters)
+    raise AssertionError("the images have three rows or more")
+
+
+@every_model
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 16, 16)])
+def test_a_walk_holds_about_what_the_model_says_and_far_less_than_a_pass(name, shape):
+    model = trained(name, shape, levels=17, steps=0)
+    measured = (walk_of(model, 12) - walk_of(model, 4)) / 8  # for each image; what is held once cancels
+    assert 0.5 * model.walked < measured / 4 < 1.25 * model.walked
+    assert model.walked < 0.5 * model.held
+
+
+@pytest.mark.parametrize("name", ["pixelcnn", "cpixelcnn", "pixelcnn-pp", "transformer", "ctransformer"])
+@pytest.mark.parametrize("data", [DataSpec((1, 28, 28), 256, 10), DataSpec((3, 32, 32), 256, 10)], ids=["28", "32"])
+def test_a_chunk_of_500_images_is_walked_at_once_at_the_default_sizes(name, data, monkeypatch):
+    spec = discover().models[name].spec
+    model = resolve(spec.factory)(resolve_config(spec, data, {}), data, CPU)
+    walks = []
+    monkeypatch.setattr(model, "walk", lambda net, x, labels: walks.append(len(x)) or iter(()))
+    model.sample(500, torch.arange(500) % 10)
+    assert walks == [500]
+
+
+@pytest.mark.parametrize("output", [Categorical(5), DiscretisedLogistics(256, 3), PixelMixture(256, 3, channels=1)])
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_parameters_in_half_precision_are_read_as_float32(output, half):
+    torch.default_generator.manual_seed(0)
+    parameters = torch.randn(64, output.size, 2, 2).to(half)
+    x = torch.randint(output.levels, (64, 2, 2), dtype=torch.uint8)
+    x = x.unsqueeze(1) if isinstance(output, PixelMixture) else x
+    assert output.log_prob(parameters, x).dtype == torch.float32
+    assert torch.equal(output.log_prob(parameters, x), output.log_prob(parameters.float(), x))
+    torch.default_generator.manual_seed(1)
+    drawn = output.sample(parameters)
+    torch.default_generator.manual_seed(1)
+    assert torch.equal(drawn, output.sample(parameters.float()))
+
+
+def test_the_classes_of_an_untrained_conditional_model_differ():
+    model = untrained("cpixelcnn", DataSpec((1, 4, 4), levels=5, classes=3))
+    x = images(1, model.data)
+    of_each = [model.log_prob(x, torch.tensor([label])).item() for label in range(3)]
+    assert len(set(of_each)) == 3
+
+
 def test_the_conditional_model_learns_what_tells_classes_apart():
-    model = untrained("cpixelcnn", DataSpec((1, 3, 3), levels=4, classes=3))
+    torch.default_generator.manual_seed(0)
+    config = dataclasses.replace(SMALL, channels=12, hidden=24)
+    model = ConditionalPixelCNN(config, DataSpec((1, 3, 3), levels=4, classes=3), CPU)
     x = labels_of(6).to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 3, 3).contiguous()  # each class a grey of its own
     for step in range(60):
         model.train_step(Batch(x, labels_of(6)), step / 60)
@@ -247,9 +331,10 @@ def test_what_the_models_are_not_made_for_is_refused_with_the_reason():
     assert small_images(DataSpec((1, 8, 8))) is None
     assert "for images" in small_images(DataSpec((12,)))
     assert "65x8" in small_images(DataSpec((1, 65, 8)))
-    assert labelled_images(DataSpec((1, 8, 8), classes=10)) is None
-    assert "labels" in labelled_images(DataSpec((1, 8, 8)))
-    assert "for images" in labelled_images(DataSpec((12,), classes=10))
+    supports = labelled(small_images)
+    assert supports(DataSpec((1, 8, 8), classes=10)) is None
+    assert "labels" in supports(DataSpec((1, 8, 8)))
+    assert "for images" in supports(DataSpec((12,), classes=10))
 
 
 def assert_same_state(first, second):

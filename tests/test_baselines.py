@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from genbench import Batch, DataSpec
-from genbench_baselines import needs_classes
 from genbench_baselines.class_marginals import ClassMarginals
 from genbench_baselines.config import MarginalsConfig, NoiseConfig, TrainCopyConfig
 from genbench_baselines.marginals import Marginals
 from genbench_baselines.noise import Noise
 from genbench_baselines.train_copy import TrainCopy
+from genbench_blocks.support import labelled
 
 CPU = torch.device("cpu")
 TINY = DataSpec((1, 1, 2), levels=3, classes=2)
@@ -82,8 +82,8 @@ def test_class_marginals_draw_from_the_class_that_was_asked_for():
 
 def test_class_marginals_are_refused_where_there_are_no_classes():
     unlabelled = DataSpec((1, 1, 2), levels=3)
-    assert "no labels" in needs_classes(unlabelled)
-    assert needs_classes(TINY) is None
+    assert "needs labels" in labelled()(unlabelled)
+    assert labelled()(TINY) is None
     with pytest.raises(ValueError, match="no labels"):
         ClassMarginals(MarginalsConfig(), unlabelled, CPU)
 

@@ -115,6 +115,17 @@ def test_one_drawn_term_is_an_unbiased_estimate_of_the_sum_of_all():
     assert estimates.mean().item() == pytest.approx(whole, abs=5 * standard_error)
 
 
+def test_the_bounds_steps_are_drawn_by_their_chances():
+    model = trained(steps=0)
+    n = 20_000
+    torch.default_generator.manual_seed(0)
+    drawn = torch.bincount(model._drawn_steps(n), minlength=21)
+    assert drawn[0] == 0
+    assert len(drawn) == 21
+    chances = model.chances
+    assert ((drawn[1:] / n - chances).abs() < 4.5 * (chances * (1 - chances) / n).sqrt()).all()
+
+
 def test_ancestral_sampling_along_all_steps_draws_from_the_posterior(monkeypatch):
     """With the mean and variance of equations 6 and 7, at one step, of a network that predicts a constant."""
     model = trained(dataclasses.replace(SMALL, sample_steps=20, eta=1.0))

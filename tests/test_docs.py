@@ -25,7 +25,7 @@ from genbench.plugins import discover
 from genbench.record import Record, Score, Status, json_schema
 
 DOCS = ROOT / "docs"
-PAGES = sorted([*DOCS.glob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("examples/*/*.md"), ROOT / "results" / "README.md"])
+PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("examples/*/*.md"), ROOT / "results" / "README.md"])
 TABLES = {"": BenchmarkFile, "budget": BudgetTable, "samples": SamplesTable, "likelihood": LikelihoodTable}
 
 
@@ -52,6 +52,16 @@ def test_every_relative_link_leads_to_a_file(page):
     links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
     missing = [link for link in links if not re.match(r"\w+:", link) and not (page.parent / link).exists()]
     assert not missing
+
+
+def test_the_page_of_models_says_of_each_that_is_registered_what_it_declares():
+    rows = re.findall(
+        r"^\| `([^`]+)` \|[^|]*\| (\S+) \| (yes|no) \|", (DOCS / "models/index.md").read_text(), re.MULTILINE
+    )
+    specs = {name: entry.spec for name, entry in discover().models.items()}
+    declared = {(name, each.likelihood or "-", "yes" if each.conditional else "no") for name, each in specs.items()}
+    assert len(rows) == len(declared)
+    assert set(rows) == declared
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

@@ -101,14 +101,14 @@ def test_training_resumed_from_a_saved_state_equals_uninterrupted_training_bit_f
     # Penalties and turns of G that fall on both sides of the interruption.
     overrides = {"r1_every": 3} if name in WITH_R1 else {"critic_steps": 3}
     whole = build(name, data, **overrides)
-    train(whole, range(8))
+    train(whole, range(6))
 
     first = build(name, data, **overrides)
-    train(first, range(4))
+    train(first, range(3))
     save_state(first.state_dict(), tmp_path / "state")
     second = build(name, data, **overrides)
     second.load_state_dict(load_state(tmp_path / "state"))
-    train(second, range(4, 8))
+    train(second, range(3, 6))
     assert differing(whole.state_dict(), second.state_dict()) == []
 
 
@@ -235,29 +235,29 @@ def test_sampling_any_number_changes_no_part_of_the_model(name: str, data: DataS
 
 
 @pytest.mark.parametrize(
-    ("name", "steps", "least", "recipe"),
+    ("name", "side", "steps", "least", "recipe"),
     [
-        ("cgan", 120, 0.9, {"generator_width": 16, "discriminator_width": 16, "lr": 4e-3}),
-        ("acgan", 120, 0.9, {"generator_width": 16, "discriminator_width": 16, "lr": 4e-3, "class_weight_g": 0.5}),
-        # The recurrent generator takes longer: 0.75 after these steps, where chance gives 0.25.
-        ("crnn-gan", 160, 0.55, {"generator_width": 32, "discriminator_width": 32, "lr": 4e-3, "r1_every": 16}),
+        ("cgan", 8, 120, 0.9, {"generator_width": 16, "discriminator_width": 8, "lr": 4e-3}),
+        ("acgan", 8, 120, 0.9, {"generator_width": 16, "discriminator_width": 8, "lr": 4e-3, "class_weight_g": 0.5}),
+        # The recurrent generator takes longer: 0.96 after these steps, where chance gives 0.25.
+        ("crnn-gan", 4, 120, 0.8, {"generator_width": 32, "discriminator_width": 32, "lr": 4e-3, "r1_every": 16}),
     ],
 )
 def test_a_conditional_model_learns_which_label_an_image_has(
-    name: str, steps: int, least: float, recipe: dict[str, object]
+    name: str, side: int, steps: int, least: float, recipe: dict[str, object]
 ) -> None:
-    """Class k of four is a bright bar in row 2k: samples are brightest in the row that was asked for."""
-    model = build(name, DataSpec((1, 8, 8), 17, 4), batch_size=32, **recipe)
+    """Class k of four is a bright bar in a row of its own: samples are brightest in the row that was asked for."""
+    model = build(name, DataSpec((1, side, side), 17, 4), batch_size=32, **recipe)
     rng = np.random.default_rng(0)
     for step in range(steps):
         torch.manual_seed(step)
         labels = torch.from_numpy(rng.integers(0, 4, 32))
-        x = torch.from_numpy(rng.integers(0, 5, (32, 1, 8, 8), dtype=np.uint8))
-        x[torch.arange(32), 0, 2 * labels] = torch.from_numpy(rng.integers(12, 17, (32, 8), dtype=np.uint8))
+        x = torch.from_numpy(rng.integers(0, 5, (32, 1, side, side), dtype=np.uint8))
+        x[torch.arange(32), 0, side // 4 * labels] = torch.from_numpy(rng.integers(12, 17, (32, side), dtype=np.uint8))
         model.train_step(Batch(x, labels), step / steps)
     asked = torch.arange(200) % 4
     found = model.sample(200, asked).float().sum((1, 3)).argmax(1)
-    assert (found == 2 * asked).float().mean() >= least
+    assert (found == side // 4 * asked).float().mean() >= least
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
@@ -277,7 +277,7 @@ def test_preparing_for_evaluation_costs_less_than_a_twentieth_of_training(name: 
 # Data and settings
 
 
-@pytest.mark.parametrize("side", [8, 20, 28, 64])
+@pytest.mark.parametrize("side", [8, 28, 64])
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_every_supported_size_trains_and_samples_in_colour(name: str, side: int) -> None:
     data = DataSpec((3, side, side), 256, 10)

@@ -278,6 +278,20 @@ def test_cut_out_images_lose_one_rectangle_of_at_most_half_the_side() -> None:
     assert cut.any(0).all()
 
 
+def test_images_that_are_not_square_are_shifted_and_cut_by_their_height_and_their_width() -> None:
+    torch.manual_seed(0)
+    x = torch.rand(200, 1, 8, 16) + 0.5
+    everybody = torch.ones(200, 1, 1, dtype=torch.bool)
+    moved = augment.translate(x, everybody)
+    padded = nn.functional.pad(x, (2, 2, 1, 1))
+    shifts = {(i, j): padded[:, :, i : i + 8, j : j + 16] for i in range(3) for j in range(5)}
+    used = {next(key for key, all_ in shifts.items() if torch.equal(all_[k], moved[k])) for k in range(200)}
+    cut = augment.cut_out(x, everybody)[:, 0] == 0
+    assert len(used) == 15
+    assert (cut.any(2).sum(1).max(), cut.any(1).sum(1).max()) == (4, 8)
+    assert cut.any(0).all()
+
+
 def test_augmentation_passes_unchosen_images_and_gradients_through() -> None:
     x = torch.rand(6, 1, 8, 8, requires_grad=True)
     assert augment.augment(x, 0.0) is x

@@ -6,13 +6,15 @@ import dataclasses
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from genbench import Batch, DataSpec
-from genbench_autoregressive import labelled, small_images_or_sequences
-from genbench_autoregressive.attention import KeyValueCache, Layout
+from genbench_autoregressive import small_images_or_sequences
+from genbench_autoregressive.attention import KeyValueCache, Layout, Tokens
 from genbench_autoregressive.config import TransformerConfig
 from genbench_autoregressive.transformer import ConditionalTransformer, Transformer
+from genbench_blocks.support import labelled
 
 CPU = torch.device("cpu")
 SMALL = TransformerConfig(batch_size=4, width=8, layers=2, heads=2, above=1, side=1, rows=1)
@@ -210,11 +212,28 @@ def test_neighbours_are_the_values_above_and_to_the_left_and_nothing_later():
     # First of its row: the two above it, and the last of the row above, which comes just before it.
     assert sorted(layout.neighbours[3].tolist()) == [0, 1, 2, outside, outside]
     assert layout.neighbours[0].tolist() == [outside] * 5
+    # No value of a sequence starts a row but the first: the letters before it and no more, the nearest last.
+    letters = Layout(DataSpec((4,)), rows=0, above=1, side=2)
+    assert letters.neighbours.tolist() == [[4, 4], [4, 0], [0, 1], [1, 2]]
+
+
+def test_an_n_gram_is_of_the_last_n_letters():
+    layout = Layout(DataSpec((7,), levels=9), rows=0, above=1, side=5)
+    tokens = Tokens(DataSpec((7,), levels=9), layout, width=4, conditional=False)
+    word = torch.tensor([1, 2, 3, 4, 5, 6, 7])
+
+    def buckets(letters):  # of the last place, at which the letters before are 1 to 6
+        return tokens.buckets(F.pad(letters, (0, 1), value=9)[layout.neighbours[6]].view(1, 1, -1)).flatten()
+
+    for back, changed in ((1, [1, 1, 1]), (2, [1, 1, 1]), (3, [0, 1, 1]), (4, [0, 0, 1]), (5, [0, 0, 0])):
+        other = word.clone()
+        other[6 - back] = 8
+        assert (buckets(word) != buckets(other)).int().tolist() == changed, f"the letter {back} back"
 
 
 def test_only_small_images_and_sequences_are_taken_and_the_conditional_one_needs_labels():
     assert small_images_or_sequences(DataSpec((1, 8, 8))) is None
     assert small_images_or_sequences(DataSpec((16,))) is None
     assert "65x8" in small_images_or_sequences(DataSpec((1, 65, 8)))
-    assert labelled(DataSpec((16,), classes=3)) is None
-    assert "labels" in labelled(DataSpec((3, 8, 8)))
+    assert labelled(small_images_or_sequences)(DataSpec((16,), classes=3)) is None
+    assert "labels" in labelled(small_images_or_sequences)(DataSpec((3, 8, 8)))

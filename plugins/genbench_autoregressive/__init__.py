@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from genbench import DataSpec, ModelSpec, hookimpl
 from genbench_autoregressive.config import NGramConfig, PixelCNNConfig, PixelCNNPPConfig, TransformerConfig
-from genbench_blocks.support import small_images
+from genbench_blocks.support import labelled, small_images
 
 
 def for_larger_images(data: DataSpec) -> Mapping[str, object]:
@@ -33,20 +33,8 @@ def small_images_or_sequences(data: DataSpec) -> str | None:
     return small_images(data) if data.is_image else None
 
 
-def labelled(data: DataSpec) -> str | None:
-    if data.classes is None:
-        return "needs labels, which the data do not carry"
-    return small_images_or_sequences(data)
-
-
-def labelled_images(data: DataSpec) -> str | None:
-    return small_images(data) or labelled(data)
-
-
-def labelled_sequences(data: DataSpec) -> str | None:
-    if data.is_image:
-        return f"is made for sequences (L,), not for images of shape {data.shape}"
-    return labelled(data)
+def sequences(data: DataSpec) -> str | None:
+    return f"is made for sequences (L,), not for images of shape {data.shape}" if data.is_image else None
 
 
 @hookimpl
@@ -74,7 +62,7 @@ def register_models() -> Sequence[ModelSpec]:
             likelihood="exact",
             conditional=True,
             defaults=for_larger_images,
-            supports=labelled_images,
+            supports=labelled(small_images),
             code=("genbench_blocks",),
         ),
         ModelSpec(
@@ -111,7 +99,7 @@ def register_models() -> Sequence[ModelSpec]:
             likelihood="exact",
             conditional=True,
             defaults=for_attention,
-            supports=labelled,
+            supports=labelled(small_images_or_sequences),
             code=("genbench_blocks",),
         ),
         ModelSpec(
@@ -124,6 +112,7 @@ def register_models() -> Sequence[ModelSpec]:
             likelihood="exact",
             conditional=True,
             max_epochs=1,
-            supports=labelled_sequences,
+            supports=labelled(sequences),
+            code=("genbench_blocks",),
         ),
     ]

@@ -33,8 +33,9 @@ class Layout:
         length: number of values, L.
         block, blocks: values of a block, and number of blocks; the last may be cut short.
         places: row, column and channel of each value, int64 ``[L, 3]``; of a letter 0, its place and 0.
-        neighbours: their places in the order, int64 ``[L, K]``; L stands for one outside. Of a row's first value the
-            one before it is among them.
+        neighbours: their places in the order, int64 ``[L, K]``, K of 1 or more; L stands for one outside. Where there
+            are several rows, a row's first value has the one before it for its last neighbour. Of a letter they are
+            the ones before it, the nearest last.
     """
 
     def __init__(self, data: DataSpec, rows: int, above: int, side: int) -> None:
@@ -62,8 +63,11 @@ class Layout:
         # tokens that hold it, so the token after it must.
         order = torch.arange(self.length)
         starts_row = (self.places[:, 1:] == 0).all(dim=1) & (order > 0)
-        before = torch.where(starts_row, order - 1, self.length)
-        return torch.cat([index[:, earlier.any(dim=0)], before[:, None]], dim=1)
+        neighbours = index[:, earlier.any(dim=0)]
+        if starts_row.any() or neighbours.shape[1] == 0:  # a single value has one neighbour, outside
+            before = torch.where(starts_row, order - 1, self.length)
+            neighbours = torch.cat([neighbours, before[:, None]], dim=1)
+        return neighbours
 
     def relative(self) -> tuple[Tensor, Tensor, int]:
         """How far each value of a block is from those of its window, as an index.
@@ -88,10 +92,11 @@ class Tokens(nn.Module):
     """What is told of each place before any attention: the values next to it, where it is, and the class.
 
     Pixels enter as numbers, through a linear map of the neighbourhood; letters each through an embedding of their own
-    for each distance. What is outside is the middle of the range, or a letter of its own. The last 2, 3 and 4 letters
-    also enter together, through embeddings in tables of ``BUCKETS`` rows that their combinations are hashed into: what
-    a short training sees too few examples of to compute, it can look up (hashed n-grams: Joulin et al. 2017,
-    arXiv:1607.01759; hashed embeddings of characters: Clark et al. 2022, CANINE, arXiv:2103.06874).
+    for each distance. What is outside is the middle of the range, or a letter of its own. The last 2, 3 and 4 letters,
+    as far as there are so many neighbours, also enter together, through embeddings in tables of ``BUCKETS`` rows that
+    their combinations are hashed into: what a short training sees too few examples of to compute, it can look up
+    (hashed n-grams: Joulin et al. 2017, arXiv:1607.01759; hashed embeddings of characters: Clark et al. 2022, CANINE,
+    arXiv:2103.06874).
     """
 
     BUCKETS = 8192
@@ -111,12 +116,13 @@ class Tokens(nn.Module):
             self.register_buffer("offsets", torch.arange(count) * (data.levels + 1), persistent=False)
             self.values = nn.Embedding(count * (data.levels + 1), width)
             nn.init.normal_(self.values.weight, std=0.3)
-            # How often each n-gram counts each of the last letters: the factor within it, 0 beyond.
-            grams = range(2, min(self.LONGEST, count) + 1)
-            factors = [[factor if place < n else 0 for place, factor in enumerate(self.FACTORS)] for n in grams]
-            self.register_buffer("factors", torch.tensor(factors, dtype=torch.long).view(-1, 4), persistent=False)
-            self.grams = nn.Embedding(max(1, len(factors)) * self.BUCKETS, width)
-            nn.init.normal_(self.grams.weight, std=0.02)
+            longest = min(self.LONGEST, count)
+            self.grams = nn.Embedding((longest - 1) * self.BUCKETS, width) if longest > 1 else None
+            if self.grams is not None:
+                nn.init.normal_(self.grams.weight, std=0.02)
+                # How often each n-gram counts each of the last letters: the factor within it, 0 beyond.
+                factors = torch.tensor(self.FACTORS[:longest]).expand(longest - 1, -1).tril(1)  # [n-grams, longest]
+                self.register_buffer("factors", factors.contiguous(), persistent=False)
         self.position = nn.Parameter(0.1 * torch.randn(layout.length, width))
         self.classes = nn.Embedding(data.classes, width) if conditional else None
 
@@ -131,17 +137,25 @@ class Tokens(nn.Module):
             tokens = self.values(features)
         else:
             letters = F.pad(x.long(), (0, 1), value=self.levels)[:, neighbours]  # [B, P, K]
-            tokens = self.values(letters + self.offsets).sum(dim=2) + self._of_grams(letters)
+            tokens = self.values(letters + self.offsets).sum(dim=2)
+            if self.grams is not None:
+                tokens = tokens + self._of_grams(letters)
         tokens = tokens + self.position[place]
         return tokens if self.classes is None else tokens + self.classes(labels)[:, None]
 
+    def buckets(self, letters: Tensor) -> Tensor:
+        """Which row of its table each n-gram is hashed into, int64 ``[B, P, n-grams]``, those of 2 letters first.
+
+        Args:
+            letters: int64 ``[B, P, K]``, the ones before each place, the nearest last.
+        """
+        nearest = letters.flip(2)[..., : self.factors.shape[1]]
+        return (nearest[..., None, :] * self.factors).sum(dim=3) % self.BUCKETS
+
     def _of_grams(self, letters: Tensor) -> Tensor:
         """The summed embeddings of the last letters together, ``[B, P, width]`` of ``[B, P, K]``, nearest last."""
-        count = min(self.LONGEST, letters.shape[2])
-        nearest = letters.flip(2)[..., :count]
-        buckets = (nearest[..., None, :] * self.factors[:, :count]).sum(dim=3) % self.BUCKETS  # [B, P, n-grams]
         tables = torch.arange(len(self.factors), device=letters.device) * self.BUCKETS
-        return self.grams(buckets + tables).sum(dim=2)
+        return self.grams(self.buckets(letters) + tables).sum(dim=2)
 
 
 class Block(nn.Module):

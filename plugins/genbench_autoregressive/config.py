@@ -1,12 +1,14 @@
-"""Configuration of the autoregressive models."""
+"""Configurations of the autoregressive models. Imports no torch: listing models reads it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from genbench_blocks.ranges import Ranged, Ranges
+
 
 @dataclass(frozen=True)
-class PixelCNNConfig:
+class PixelCNNConfig(Ranged):
     """Of ``pixelcnn`` and ``cpixelcnn``.
 
     Attributes:
@@ -15,9 +17,9 @@ class PixelCNNConfig:
         blocks: gated blocks.
         hidden: features of the output's hidden layer; rounded up likewise.
         lr: learning rate at its height; AdamW, warmed up and then lowered along a cosine.
-        weight_decay: decoupled from the gradient, on the weights of convolutions only.
+        weight_decay: decoupled from the gradient, on the weights of convolutions and dense layers only.
         clip: largest norm of the gradient of the loss per dimension.
-        ema_half_life: of the weights' average, as a share of the images seen so far.
+        ema_half_life: of the weights' average, as a share of the images seen so far; 500,000 at most.
     """
 
     batch_size: int = 32
@@ -29,9 +31,16 @@ class PixelCNNConfig:
     clip: float = 1.0
     ema_half_life: float = 0.05
 
+    def ranges(self) -> Ranges:
+        return {
+            **self.counts("batch_size", "channels", "blocks", "hidden"),
+            **self.above_zero("lr", "clip", "ema_half_life"),
+            **self.zero_or_more("weight_decay"),
+        }
+
 
 @dataclass(frozen=True)
-class PixelCNNPPConfig:
+class PixelCNNPPConfig(Ranged):
     """Of ``pixelcnn-pp``.
 
     Attributes:
@@ -42,9 +51,9 @@ class PixelCNNPPConfig:
         blocks: residual blocks on either side of the lower resolutions, at each resolution.
         logistics: components of a pixel's mixture.
         lr: learning rate at its height; AdamW, warmed up and then lowered along a cosine.
-        weight_decay: decoupled from the gradient, on the weights of convolutions only.
+        weight_decay: decoupled from the gradient, on the weights of convolutions and dense layers only.
         clip: largest norm of the gradient of the loss per dimension.
-        ema_half_life: of the weights' average, as a share of the images seen so far.
+        ema_half_life: of the weights' average, as a share of the images seen so far; 500,000 at most.
     """
 
     batch_size: int = 16
@@ -58,13 +67,18 @@ class PixelCNNPPConfig:
     clip: float = 1.0
     ema_half_life: float = 0.05
 
-    def __post_init__(self) -> None:
-        if self.channels < 1 or self.scales < 1 or self.channels + (self.scales - 1) * self.widen < 1:
-            raise ValueError("each resolution, of which there must be 1 or more, must have 1 feature or more")
+    def ranges(self) -> Ranges:
+        lowest = self.channels + (self.scales - 1) * self.widen
+        return {
+            **self.counts("batch_size", "channels", "scales", "blocks", "logistics"),
+            "widen": (lowest >= 1, "such that the lowest resolution has 1 feature or more"),
+            **self.above_zero("lr", "clip", "ema_half_life"),
+            **self.zero_or_more("weight_decay"),
+        }
 
 
 @dataclass(frozen=True)
-class TransformerConfig:
+class TransformerConfig(Ranged):
     """Of ``transformer`` and ``ctransformer``.
 
     Attributes:
@@ -82,7 +96,7 @@ class TransformerConfig:
         lr: learning rate at its height; AdamW (beta2 0.95), warmed up and then lowered along a cosine.
         weight_decay: decoupled from the gradient, on the matrices of dense layers only.
         clip: largest norm of the gradient of the loss per dimension.
-        ema_half_life: of the weights' average, as a share of the examples seen so far.
+        ema_half_life: of the weights' average, as a share of the examples seen so far; 500,000 at most.
     """
 
     batch_size: int = 32
@@ -100,9 +114,21 @@ class TransformerConfig:
     clip: float = 1.0
     ema_half_life: float = 0.05
 
+    def ranges(self) -> Ranges:
+        return {
+            **self.counts("batch_size", "heads", "layers", "expansion"),
+            "width": (
+                self.width >= 1 and self.heads >= 1 and self.width % self.heads == 0,
+                f"a multiple of heads, {self.heads}",
+            ),
+            **self.below_one("dropout"),
+            **self.above_zero("lr", "clip", "ema_half_life"),
+            **self.zero_or_more("weight_decay", "rows", "above", "side", "logistics"),
+        }
+
 
 @dataclass(frozen=True)
-class NGramConfig:
+class NGramConfig(Ranged):
     """Of ``ngram``. The batches are small because one pass leaves the incomplete last one out.
 
     Attributes:
@@ -113,6 +139,5 @@ class NGramConfig:
     batch_size: int = 50
     order: int = 6
 
-    def __post_init__(self) -> None:
-        if self.order < 1:
-            raise ValueError(f"order must be 1 or more, not {self.order}")
+    def ranges(self) -> Ranges:
+        return self.counts("batch_size", "order")

@@ -155,7 +155,8 @@ class CausalNet(nn.Module):
         self.classes = classes
         if classes:
             self.of_class = nn.Linear(classes, blocks * 2 * 2 * channels, bias=False)
-            nn.init.zeros_(self.of_class.weight)
+            # Not from zero, where the classes would be told apart only after some training.
+            nn.init.normal_(self.of_class.weight, std=0.1)
 
     def encode(self, x: Tensor) -> Tensor:
         """uint8 in ``0 .. levels - 1`` as numbers in [-1, 1], of the weights' type. Zero padding then reads as the
@@ -172,7 +173,7 @@ class CausalNet(nn.Module):
             For each block two tensors that broadcast with ``[B, 2 channels, H, W]``, or 0.
         """
         if self.classes:
-            # A product with one-hot vectors, since the backward of a look-up adds in no fixed order on CUDA.
+            # A product with one-hot vectors: as the matrix of a dense layer it is under weight decay.
             one_hot = (labels[:, None] == torch.arange(self.classes, device=labels.device)).to(self.position.dtype)
             moves = self.of_class(one_hot).unflatten(1, (len(self.blocks), 2, -1, 1, 1)).unbind(1)
             added = [move.unbind(1) for move in moves]  # [B, 2 channels, 1, 1] each

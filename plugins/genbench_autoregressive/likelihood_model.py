@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
 from genbench import Batch, DataSpec
 from genbench_autoregressive.mixture import PixelMixture
-from genbench_blocks.descent import Descent
-from genbench_blocks.ema import EMA
+from genbench_blocks.averaged import AveragedModel, Settings
 from genbench_blocks.likelihoods import Categorical, DiscretisedLogistics
 
 EVAL_BYTES = 1 << 28
@@ -23,7 +21,7 @@ Place = tuple[int | slice, int, int] | tuple[int]
 """Where in ``[C, H, W]``: one channel of a pixel or all of them, a row and a column. Where in ``[L]``: a letter."""
 
 
-class LikelihoodModel(ABC):
+class LikelihoodModel(AveragedModel, ABC):
     """A model whose network gives log P(x), trained by maximum likelihood; its samples and likelihood come from the
     Polyak average of the weights.
 
@@ -31,9 +29,9 @@ class LikelihoodModel(ABC):
         net: on its device.
         output: the distribution whose parameters the network gives.
         data: what an example is.
-        lr, weight_decay, clip, beta2: of :class:`genbench_blocks.descent.Descent`, on the nats per dimension.
-        ema_half_life: of the weights' average, as a share of the images seen so far.
-        held: numbers that a pass of the network holds at once for an example, about.
+        settings, beta2: of :class:`genbench_blocks.averaged.AveragedModel`; the loss is in nats per dimension.
+        held: numbers that a full pass of the network holds at once for an example, about.
+        walked: numbers that a walk holds at once for an example, about: what its cache keeps, and a step.
         conditional: whether the network takes labels; they are left out otherwise.
     """
 
@@ -42,19 +40,16 @@ class LikelihoodModel(ABC):
         net: nn.Module,
         output: Categorical | DiscretisedLogistics | PixelMixture,
         data: DataSpec,
+        settings: Settings,
         *,
-        lr: float,
-        weight_decay: float,
-        clip: float,
-        ema_half_life: float,
         held: int,
+        walked: int,
         conditional: bool = False,
         beta2: float = 0.99,
     ) -> None:
-        self.net, self.output, self.data, self.conditional = net, output, data, conditional
-        self.ema = EMA(net, rampup=ema_half_life)
-        self.descent = Descent(net, lr, weight_decay, clip, beta2)
-        self.held = held
+        super().__init__(net, settings, beta2)
+        self.output, self.data, self.conditional = output, data, conditional
+        self.held, self.walked = held, walked
 
     @abstractmethod
     def outputs(self, net: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:
@@ -75,8 +70,7 @@ class LikelihoodModel(ABC):
 
     def train_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         nats = -self._log_prob(self.net, batch.x, self._wanted(batch.labels)).mean()
-        self.descent.step(nats / self.data.dims, progress)
-        self.ema.update(self.net, len(batch.x))
+        self.descend(nats / self.data.dims, progress, len(batch.x))
         return {"nats": nats.detach()}
 
     @torch.no_grad()
@@ -84,7 +78,7 @@ class LikelihoodModel(ABC):
         """uint8 ``[n, C, H, W]``, drawn value by value; ``labels`` int64 ``[n]`` of a conditional model."""
         device = next(self.net.parameters()).device
         x = torch.zeros(n, *self.data.shape, dtype=torch.uint8, device=device)
-        for part, wanted in self._parts(x, labels):
+        for part, wanted in self._parts(x, labels, self.walked):
             for place, parameters in self.walk(self.ema.average, part, wanted):
                 part[(slice(None), *place)] = self.output.sample(parameters)
         return x
@@ -92,25 +86,14 @@ class LikelihoodModel(ABC):
     @torch.no_grad()
     def log_prob(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """log P(x) in nats, float ``[B]``, of uint8 ``[B, C, H, W]``; log P(x | label) of a conditional model."""
-        return torch.cat([self._log_prob(self.ema.average, part, wanted) for part, wanted in self._parts(x, labels)])
+        parts = self._parts(x, labels, self.held)
+        return torch.cat([self._log_prob(self.ema.average, part, wanted) for part, wanted in parts])
 
-    def _parts(self, x: Tensor, labels: Tensor | None) -> list[tuple[Tensor, Tensor | None]]:
-        """Examples, as many at once as ``EVAL_BYTES`` are enough for, and their labels."""
-        at_once = max(1, EVAL_BYTES // (4 * self.held))
+    def _parts(self, x: Tensor, labels: Tensor | None, numbers: int) -> list[tuple[Tensor, Tensor | None]]:
+        """Examples and their labels, as many at once as ``EVAL_BYTES`` are enough for, of ``numbers`` for each."""
+        at_once = max(1, EVAL_BYTES // (4 * numbers))
         parts, labels = x.split(at_once), self._wanted(labels)
         return list(zip(parts, [None] * len(parts) if labels is None else labels.split(at_once), strict=True))
 
     def _wanted(self, labels: Tensor | None) -> Tensor | None:
         return labels if self.conditional else None
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "net": dict(self.net.state_dict()),
-            "ema": self.ema.state_dict(),
-            "optimizer": self.descent.state_dict(),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.net.load_state_dict(state["net"])
-        self.ema.load_state_dict(state["ema"])
-        self.descent.load_state_dict(state["optimizer"])

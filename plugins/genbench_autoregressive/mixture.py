@@ -11,7 +11,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from genbench_blocks.likelihoods import DiscretisedLogistics, gumbel_like, log_bin_mass
+from genbench_blocks.likelihoods import (
+    DiscretisedLogistics,
+    at_least_float32,
+    gumbel_like,
+    log_bin_mass,
+    logistic_like,
+)
 from genbench_blocks.pixels import to_levels, to_unit
 
 
@@ -52,15 +58,13 @@ class PixelMixture:
         for channel in range(self.channels):
             shift = self._shifts(coefficients, to_unit(x, self.levels).to(means.dtype))[channel]
             mean = (means[:, :, channel] + shift).squeeze(1)
-            # The difference of two Gumbel variables is a logistic one.
-            noise = gumbel_like(mean) - gumbel_like(mean)
-            x[:, channel] = to_levels(mean + log_scales[:, 0, channel].exp() * noise, self.levels)
+            x[:, channel] = to_levels(mean + log_scales[:, 0, channel].exp() * logistic_like(mean), self.levels)
         return x
 
     def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Logits ``[B, components, *dims]``; means and log scales ``[B, components, channels, *dims]``; coefficients
         in (-1, 1) ``[B, components, pairs, *dims]``."""
-        logits, means, log_scales, coefficients = parameters.split(self.sizes, dim=1)
+        logits, means, log_scales, coefficients = at_least_float32(parameters).split(self.sizes, dim=1)
         each = (self.components, self.channels)
         means, log_scales = self.logistics.started(means.unflatten(1, each), log_scales.unflatten(1, each))
         return logits, means, log_scales, coefficients.unflatten(1, (self.components, len(self.pairs))).tanh()

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from genbench import Batch, DataSpec
 from genbench_autoregressive.config import NGramConfig
+from genbench_blocks.labels import required_labels
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class NGram:
         P(w | h) is a mixture: a gram h w with probability c(h w) / c(h), taken with probability 1 - D / c(h w), else a
         draw from P(w | h'). So no distribution has to be written out.
         """
-        labels = self._checked(labels, n)
+        labels = required_labels(labels, n, "ngram").cpu()
         drawn = torch.full((n, self.config.order - 1 + self.data.dims), self.data.levels)  # the beginning, then L
         for place in range(self.config.order - 1, drawn.shape[1]):
             drawn[:, place] = self._next(drawn[:, place - self.config.order + 1 : place], labels)
@@ -101,7 +102,8 @@ class NGram:
     def log_prob(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """log P(x | y) in nats, float64 ``[B]``, of uint8 ``[B, L]`` and int64 ``[B]``."""
         probability = torch.full(x.shape, 1.0 / self.data.levels, dtype=torch.float64)
-        for grams, keys in zip(self._tables(), self._grams(x, self._checked(labels, len(x))), strict=True):
+        labels = required_labels(labels, len(x), "ngram")
+        for grams, keys in zip(self._tables(), self._grams(x, labels), strict=True):
             context, seen = _find(grams.contexts, keys // self.base)
             gram, followed = _find(grams.keys, keys)
             if len(grams.keys) == 0:
@@ -176,12 +178,6 @@ class NGram:
                 orders.append(Grams.of(keys, counts, self.base))
             self.orders = orders[::-1]
         return self.orders
-
-    def _checked(self, labels: Tensor | None, n: int) -> Tensor:
-        if labels is None or labels.shape != (n,):
-            found = None if labels is None else tuple(labels.shape)
-            raise ValueError(f"ngram takes a label for each of {n} examples, not labels of shape {found}")
-        return labels.cpu()
 
 
 def _added_up(keys: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:

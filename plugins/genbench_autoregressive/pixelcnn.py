@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -24,16 +25,18 @@ class PixelCNN(LikelihoodModel):
         groups = data.shape[0]
         channels, hidden = (groups * -(-wanted // groups) for wanted in (config.channels, config.hidden))
         classes = (data.classes or 0) if self.takes_labels else 0
+        # Of each block its last rows of input and a row of messages, then what one block computes of a row.
+        walked = data.shape[2] * channels * (4 * config.blocks + 12) + 20 * config.blocks * channels
+        if self.takes_labels:
+            walked += 2 * channels * math.prod(data.shape[1:])  # the map of positions with an image's class added
         net = CausalNet(data.shape, data.levels, channels, config.blocks, hidden, classes)
         super().__init__(
             net.to(device),
             Categorical(data.levels),
             data,
-            lr=config.lr,
-            weight_decay=config.weight_decay,
-            clip=config.clip,
-            ema_half_life=config.ema_half_life,
+            config,
             held=data.dims * (2 * data.levels + 12 * channels),  # logits twice, and the features of a block
+            walked=walked + 8 * data.levels,
             conditional=self.takes_labels,
         )
 

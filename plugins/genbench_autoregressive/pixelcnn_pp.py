@@ -24,15 +24,15 @@ class PixelCNNPP(LikelihoodModel):
         output = PixelMixture(data.levels, config.logistics, pixel)
         channels = tuple(config.channels + scale * config.widen for scale in range(config.scales))
         net = MultiscaleNet(data.shape, data.levels, channels, config.blocks, output.size)
+        # At each resolution two rows for each of its blocks and for the step down and up, then what is computed of one.
+        rows = sum((4 * config.blocks + 6) * -(-width // 2**scale) * each for scale, each in enumerate(channels))
         super().__init__(
             net.to(device),
             output,
             data,
-            lr=config.lr,
-            weight_decay=config.weight_decay,
-            clip=config.clip,
-            ema_half_life=config.ema_half_life,
+            config,
             held=height * width * (8 * config.channels + 8 * output.size),
+            walked=rows + 10 * width * channels[0] + 8 * output.size,
         )
 
     def outputs(self, net: MultiscaleNet, x: Tensor, labels: Tensor | None) -> Tensor:

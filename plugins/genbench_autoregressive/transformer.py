@@ -38,11 +38,10 @@ class Transformer(LikelihoodModel):
             net.to(device),
             output,
             data,
-            lr=config.lr,
-            weight_decay=config.weight_decay,
-            clip=config.clip,
-            ema_half_life=config.ema_half_life,
+            config,
             held=layout.length * held,
+            # Every layer's keys and values of the window, a part of them twice when it moves on; one value's pass.
+            walked=(2 * config.layers + 1) * window * config.width + held,
             conditional=self.takes_labels,
             beta2=0.95,
         )

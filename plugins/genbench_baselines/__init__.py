@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
-from genbench import DataSpec, ModelSpec, hookimpl
+from genbench import ModelSpec, hookimpl
 from genbench_baselines.config import MarginalsConfig, NoiseConfig, TrainCopyConfig
+from genbench_blocks.support import labelled
 
-
-def needs_classes(data: DataSpec) -> str | None:
-    return None if data.classes else "counts per class, and the data carry no labels"
+baseline = partial(ModelSpec, code=("genbench_blocks",))
 
 
 @hookimpl
 def register_models() -> Sequence[ModelSpec]:
     return [
-        ModelSpec(
+        baseline(
             name="marginals",
             factory="genbench_baselines.marginals:Marginals",
             config=MarginalsConfig,
@@ -25,7 +25,7 @@ def register_models() -> Sequence[ModelSpec]:
             likelihood="exact",
             max_epochs=1,
         ),
-        ModelSpec(
+        baseline(
             name="class-marginals",
             factory="genbench_baselines.class_marginals:ClassMarginals",
             config=MarginalsConfig,
@@ -34,16 +34,16 @@ def register_models() -> Sequence[ModelSpec]:
             likelihood="exact",
             conditional=True,
             max_epochs=1,
-            supports=needs_classes,
+            supports=labelled(),
         ),
-        ModelSpec(
+        baseline(
             name="train-copy",
             factory="genbench_baselines.train_copy:TrainCopy",
             config=TrainCopyConfig,
             summary="Hands out training examples: the floor of real data",
             max_epochs=1,
         ),
-        ModelSpec(
+        baseline(
             name="noise",
             factory="genbench_baselines.noise:Noise",
             config=NoiseConfig,

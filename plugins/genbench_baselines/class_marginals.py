@@ -7,6 +7,7 @@ from torch import Tensor
 
 from genbench import Batch, DataSpec
 from genbench_baselines.config import MarginalsConfig
+from genbench_blocks.labels import required_labels
 
 
 class ClassMarginals:
@@ -35,7 +36,7 @@ class ClassMarginals:
 
     def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
         """uint8 ``[n, *shape]`` of the classes in int64 ``[n]``."""
-        labels = self._checked(labels, n)
+        labels = required_labels(labels, n, "class-marginals").cpu()
         cumulative = self.log_probs().exp().cumsum(dim=2)  # [classes, D, levels]
         uniform = torch.rand(n, self.data.dims, dtype=torch.float64)
         values = torch.empty(n, self.data.dims, dtype=torch.int64)
@@ -47,7 +48,7 @@ class ClassMarginals:
 
     def log_prob(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """log P(x | y) in nats, float64 ``[B]``, of uint8 ``[B, *shape]`` and int64 ``[B]``."""
-        labels = self._checked(labels, len(x))
+        labels = required_labels(labels, len(x), "class-marginals").cpu()
         values = x.cpu().flatten(1).long()  # [B, D]
         pixels = torch.arange(self.data.dims)  # [D]
         return self.log_probs()[labels[:, None], pixels, values].sum(dim=1).to(self.device)
@@ -65,9 +66,3 @@ class ClassMarginals:
         if state["counts"].shape != self.counts.shape:
             raise ValueError(f"counts of shape {tuple(state['counts'].shape)}, not {tuple(self.counts.shape)}")
         self.counts = state["counts"].clone()
-
-    def _checked(self, labels: Tensor | None, n: int) -> Tensor:
-        if labels is None or labels.shape != (n,):
-            found = None if labels is None else tuple(labels.shape)
-            raise ValueError(f"class-marginals takes a label for each of {n} examples, not labels of shape {found}")
-        return labels.cpu()

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from genbench_blocks.ranges import Ranged, Ranges
+
 
 @dataclass(frozen=True)
-class MarginalsConfig:
+class MarginalsConfig(Ranged):
     """Of ``marginals`` and ``class-marginals``.
 
     Attributes:
@@ -21,20 +23,25 @@ class MarginalsConfig:
     batch_size: int = 4
     pseudo_count: float = 0.5
 
-    def __post_init__(self) -> None:
-        if not self.pseudo_count > 0:
-            raise ValueError(f"pseudo_count must be above 0, not {self.pseudo_count}")
+    def ranges(self) -> Ranges:
+        return {**self.counts("batch_size"), **self.above_zero("pseudo_count")}
 
 
 @dataclass(frozen=True)
-class TrainCopyConfig:
+class TrainCopyConfig(Ranged):
     """Of ``train-copy``: ``batch_size`` examples are stored in one step."""
 
     batch_size: int = 4
 
+    def ranges(self) -> Ranges:
+        return self.counts("batch_size")
+
 
 @dataclass(frozen=True)
-class NoiseConfig:
+class NoiseConfig(Ranged):
     """Of ``noise``, which takes no training step at all."""
 
     batch_size: int = 64
+
+    def ranges(self) -> Ranges:
+        return self.counts("batch_size")

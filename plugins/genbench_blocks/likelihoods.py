@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from genbench_blocks.pixels import to_levels
+
 MAX_CATEGORICAL_LEVELS = 8
 """Up to here a logit a level. More levels are grey values, whose neighbours a mixture lets share their evidence: with
 17 levels and 900 training images the VAE reached 2.00 bits/dim by a mixture and 2.07 by logits."""
@@ -42,11 +44,12 @@ class Categorical:
     def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
         """log P(x), float ``[B, *dims]``, of logits ``[B, levels, *dims]`` and uint8 ``[B, *dims]``."""
         # A gather: cross_entropy would do the same, but its spatial form has no deterministic CUDA kernel.
-        return F.log_softmax(parameters, dim=1).gather(1, x.long().unsqueeze(1)).squeeze(1)
+        return F.log_softmax(at_least_float32(parameters), dim=1).gather(1, x.long().unsqueeze(1)).squeeze(1)
 
     def sample(self, parameters: Tensor) -> Tensor:
         """uint8 ``[B, *dims]`` from logits ``[B, levels, *dims]``, by the Gumbel-max trick."""
-        return (parameters + gumbel_like(parameters)).argmax(dim=1).to(torch.uint8)
+        logits = at_least_float32(parameters)
+        return (logits + gumbel_like(logits)).argmax(dim=1).to(torch.uint8)
 
 
 class DiscretisedLogistics:
@@ -86,10 +89,7 @@ class DiscretisedLogistics:
         logits, means, log_scales = self._split(parameters)
         chosen = (logits + gumbel_like(logits)).argmax(dim=1, keepdim=True)  # [B, 1, *dims]
         mean, log_scale = (each.gather(1, chosen).squeeze(1) for each in (means, log_scales))
-        # The difference of two Gumbel variables is a logistic one.
-        draw = mean + log_scale.exp() * (gumbel_like(mean) - gumbel_like(mean))
-        value = (draw + 1.0) * (0.5 * (self.levels - 1))
-        return value.round().clamp(0, self.levels - 1).to(torch.uint8)
+        return to_levels(mean + log_scale.exp() * logistic_like(mean), self.levels)
 
     def started(self, means: Tensor, log_scales: Tensor) -> tuple[Tensor, Tensor]:
         """Means and log scales ``[B, components, ...]`` as the mixture uses them, of a network's outputs near 0.
@@ -100,9 +100,7 @@ class DiscretisedLogistics:
         return means + spread.view(-1, *[1] * (means.dim() - 2)), (log_scales - 2.0).clamp(*self.LOG_SCALE)
 
     def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        # In half precision neighbouring levels of 256 would be the same number.
-        parameters = parameters.to(torch.promote_types(parameters.dtype, torch.float32))
-        logits, means, log_scales = parameters.chunk(3, dim=1)
+        logits, means, log_scales = at_least_float32(parameters).chunk(3, dim=1)
         return logits, *self.started(means, log_scales)
 
 
@@ -133,7 +131,18 @@ def discrete_output(levels: int, components: int = 5) -> Categorical | Discretis
     return Categorical(levels) if levels <= MAX_CATEGORICAL_LEVELS else DiscretisedLogistics(levels, components)
 
 
+def at_least_float32(parameters: Tensor) -> Tensor:
+    """A network's outputs in float32, or in float64 where they are: in half precision neighbouring levels of 256
+    would be the same number, and a sum over a hundred logits would be off in its third digit."""
+    return parameters.to(torch.promote_types(parameters.dtype, torch.float32))
+
+
 def gumbel_like(tensor: Tensor) -> Tensor:
     """Independent standard Gumbel variables, in the shape, type and device of ``tensor``."""
     # -log of an exponential variable; 0 has probability 0 in theory and is kept away from the logarithm.
     return -torch.empty_like(tensor).exponential_().clamp_min(torch.finfo(tensor.dtype).tiny).log()
+
+
+def logistic_like(tensor: Tensor) -> Tensor:
+    """Independent standard logistic variables, likewise: the difference of two Gumbel variables is one."""
+    return gumbel_like(tensor) - gumbel_like(tensor)

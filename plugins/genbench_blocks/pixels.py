@@ -13,4 +13,5 @@ def to_unit(x: Tensor, levels: int) -> Tensor:
 
 def to_levels(y: Tensor, levels: int) -> Tensor:
     """The inverse of :func:`to_unit`: rounded to the nearest level and clipped; uint8."""
-    return ((y + 1.0) * (0.5 * (levels - 1))).round().clamp(0, levels - 1).to(torch.uint8)
+    # In half precision y + 1 would be one number for neighbouring levels of 256.
+    return ((y.float() + 1.0) * (0.5 * (levels - 1))).round().clamp(0, levels - 1).to(torch.uint8)

@@ -1,11 +1,10 @@
-"""Configurations of the conditional GANs, and which data they are for. Imports no torch: listing models reads it."""
+"""Configurations of the conditional GANs. Imports no torch: listing models reads it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from genbench import DataSpec
+from genbench_blocks.ranges import Ranges
 from genbench_gan.config import AdversarialConfig, RNNGANConfig
 
 
@@ -32,25 +31,10 @@ class ACGANConfig(CGANConfig):
     class_weight_d: float = 1.0
     class_weight_g: float = 0.2
 
-    def ranges(self) -> dict[str, tuple[bool, str]]:
-        return {
-            **super().ranges(),
-            "class_weight_d": (self.class_weight_d >= 0, "0 or more"),
-            "class_weight_g": (self.class_weight_g >= 0, "0 or more"),
-        }
+    def ranges(self) -> Ranges:
+        return {**super().ranges(), **self.zero_or_more("class_weight_d", "class_weight_g")}
 
 
 @dataclass(frozen=True)
 class CRNNGANConfig(RNNGANConfig):
     """The configuration of ``crnn-gan``; see :class:`genbench_gan.config.RNNGANConfig`."""
-
-
-def labelled(supports: Callable[[DataSpec], str | None]) -> Callable[[DataSpec], str | None]:
-    """``supports`` of a model that needs labels beside what it needs anyway."""
-
-    def reason(data: DataSpec) -> str | None:
-        if data.classes is None:
-            return "needs labels, which the data do not carry"
-        return supports(data)
-
-    return reason

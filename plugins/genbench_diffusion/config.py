@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from genbench_blocks.ranges import Ranged, Ranges
+
+SCHEDULES = ("cosine", "linear")
+
 
 @dataclass(frozen=True)
-class DDPMConfig:
+class DDPMConfig(Ranged):
     """Of ``ddpm``.
 
     Attributes:
@@ -17,12 +21,12 @@ class DDPMConfig:
         steps: T, noise levels of the forward process, 2 or more.
         schedule: ``cosine`` or ``linear``.
         sample_steps: noise levels that sampling visits, 1 .. T.
-        eta: noise added while sampling: 1 for ancestral sampling, 0 for the deterministic DDIM.
+        eta: noise added while sampling, in [0, 1]: 1 for ancestral sampling, 0 for the deterministic DDIM.
         dropout: share of features dropped in training, in each residual block.
         lr: learning rate at its height; AdamW, warmed up and then lowered along a cosine.
         weight_decay: decoupled from the gradient, on the weights of convolutions and dense layers only.
         clip: largest norm of the gradient of the loss per dimension.
-        ema_half_life: of the weights' average, as a share of the images seen so far.
+        ema_half_life: of the weights' average, as a share of the images seen so far; 500,000 images at most.
     """
 
     batch_size: int = 32
@@ -38,3 +42,16 @@ class DDPMConfig:
     weight_decay: float = 0.01
     clip: float = 1.0
     ema_half_life: float = 0.05
+
+    def ranges(self) -> Ranges:
+        return {
+            **self.counts("batch_size", "blocks"),
+            "width": (self.width >= 8 and self.width % 8 == 0, "a multiple of 8, the groups of its normalisation"),
+            "steps": (self.steps >= 2, "2 or more"),
+            "schedule": (self.schedule in SCHEDULES, f"one of {', '.join(SCHEDULES)}"),
+            "sample_steps": (1 <= self.sample_steps <= self.steps, f"1 to steps = {self.steps}"),
+            **self.shares("eta"),
+            **self.below_one("dropout"),
+            **self.above_zero("lr", "clip", "ema_half_life"),
+            **self.zero_or_more("weight_decay"),
+        }

@@ -4,44 +4,37 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from genbench import Batch, DataSpec
-from genbench_blocks.descent import Descent
-from genbench_blocks.ema import EMA
+from genbench_blocks.averaged import AveragedModel
 from genbench_blocks.pixels import to_levels, to_unit
 from genbench_diffusion.config import DDPMConfig
 from genbench_diffusion.noise import alpha_bars, bound_weights, log_mass_of_normal, step_distribution
 from genbench_diffusion.unet import UNet
 
 
-class DDPM:
+class DDPM(AveragedModel):
     """A network that predicts the noise in x_t = a_t x_0 + s_t noise, for T steps from data to noise.
 
     Trained by the plain squared error of the noise at uniform steps (equation 14); sampled along fewer steps; scored by
     the variational bound (equation 5), whose reverse process has the posterior's variances. Samples and bound come
     from the Polyak average of the weights.
-
-    Raises:
-        ValueError: for a schedule, steps or ``sample_steps`` that are not as the configuration says.
     """
 
     def __init__(self, config: DDPMConfig, data: DataSpec, device: torch.device) -> None:
-        if not 1 <= config.sample_steps <= config.steps:
-            raise ValueError(f"sample_steps must be 1 to steps = {config.steps}, not {config.sample_steps}")
         self.config, self.data, self.device = config, data, device
         alpha_bar = alpha_bars(config.schedule, config.steps, data.levels)  # float64 [T + 1]
         self.alpha_bar = alpha_bar.tolist()
         self.signal, self.noise = (each.float().to(device) for each in (alpha_bar.sqrt(), (1.0 - alpha_bar).sqrt()))
         self.weights = bound_weights(alpha_bar).to(device)  # float64 [T - 1], of t = 2 .. T
-        self.chances = step_distribution(alpha_bar).to(device)  # float64 [T], of t = 1 .. T
-        self.net = UNet(data.shape[0], config.width, config.blocks, config.attention, config.dropout).to(device)
-        self.ema = EMA(self.net, rampup=config.ema_half_life)
-        self.descent = Descent(self.net, config.lr, config.weight_decay, config.clip)
+        chances = step_distribution(alpha_bar)  # float64 [T], of t = 1 .. T
+        # Summed up on the CPU, once: sums over many numbers are not deterministic on CUDA, nor is multinomial.
+        self.chances, self.cumulative = chances.to(device), chances.cumsum(dim=0).to(device)
+        net = UNet(data.shape[0], config.width, config.blocks, config.attention, config.dropout)
+        super().__init__(net.to(device), config)
 
     def train_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         self.net.train()
@@ -51,8 +44,7 @@ class DDPM:
         t = (share * self.config.steps).long().clamp(max=self.config.steps - 1) + 1
         noise = torch.randn_like(x)
         loss = (self._predict(self.net, self._noisy(x, t, noise), t) - noise).square().mean()
-        self.descent.step(loss, progress)
-        self.ema.update(self.net, len(x))
+        self.descend(loss, progress, len(x))
         return {"noise_mse": loss.detach()}
 
     @torch.no_grad()
@@ -79,7 +71,7 @@ class DDPM:
         """An unbiased estimate of the variational bound of log P(x) in nats, float64 ``[B]``: all of the term of the
         last step, and one of the T others, drawn by ``step_distribution`` and divided by its probability."""
         clean = to_unit(x, self.data.levels)
-        t = torch.multinomial(self.chances, len(x), replacement=True) + 1
+        t = self._drawn_steps(len(x))
         noisy = self._noisy(clean, t, torch.randn_like(clean))
         predicted = self._clean(noisy, t).double()
         error = (predicted - clean).square().flatten(1).sum(dim=1)
@@ -89,6 +81,12 @@ class DDPM:
         reconstruction = log_mass_of_normal(x, predicted, first_scale, self.data.levels).flatten(1).sum(dim=1)
         term = torch.where(t == 1, reconstruction, -divergence)
         return term / self.chances[t - 1] - self._last_divergence(clean)
+
+    def _drawn_steps(self, n: int) -> Tensor:
+        """int64 ``[n]`` in 1 .. T, by ``chances``."""
+        uniform = torch.rand(n, dtype=torch.float64, device=self.device)
+        steps = torch.searchsorted(self.cumulative, uniform, right=True)
+        return steps.clamp(max=self.config.steps - 1) + 1  # the last sum can fall short of 1 by rounding
 
     def _last_divergence(self, clean: Tensor) -> Tensor:
         """KL(q(x_T | x_0) || N(0, 1)), float64 ``[B]``."""
@@ -108,15 +106,3 @@ class DDPM:
 
     def _predict(self, net: nn.Module, x: Tensor, t: Tensor) -> Tensor:
         return net(x, t / self.config.steps)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "net": dict(self.net.state_dict()),
-            "ema": self.ema.state_dict(),
-            "optimizer": self.descent.state_dict(),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.net.load_state_dict(state["net"])
-        self.ema.load_state_dict(state["ema"])
-        self.descent.load_state_dict(state["optimizer"])

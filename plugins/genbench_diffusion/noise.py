@@ -11,7 +11,8 @@ import math
 import torch
 from torch import Tensor
 
-SCHEDULES = ("cosine", "linear")
+from genbench_diffusion.config import SCHEDULES
+
 LAST_SIGNAL = 0.01
 """a_T of the cosine schedule: some signal has to be left, or x_0 could not be told from the noise predicted."""
 

@@ -14,7 +14,6 @@ from genbench_gan.config import (
     WGANGPConfig,
     convolutional_defaults,
     mlp_defaults,
-    recurrent_defaults,
     supports_images,
     supports_square_images,
     supports_steps,
@@ -77,9 +76,8 @@ def register_models() -> list[ModelSpec]:
             name="rnn-gan",
             factory="genbench_gan.rnn_gan:RNNGAN",
             config=RNNGANConfig,
-            summary="recurrent generator and discriminator, on rows of images or (Gumbel-softmax) letters of words",
+            summary="recurrent GAN on rows of images, or on sequences taken as words: level 0 padding, level 1 the end",
             reference="Mogren 2016, arXiv:1611.09904; Jang et al. 2017, arXiv:1611.01144",
-            defaults=recurrent_defaults,
             supports=supports_steps,
         ),
     ]

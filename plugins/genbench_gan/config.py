@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from genbench import DataSpec
+from genbench_blocks.ranges import Ranged, Ranges
 
 SMALLEST, LARGEST = 8, 64
 """Side lengths in pixels that the convolutional networks are laid out for."""
 
 
 @dataclass(frozen=True)
-class AdversarialConfig:
+class AdversarialConfig(Ranged):
     """Networks and recipe of a GAN; what each model changes of the defaults stands in its own class.
 
     Attributes:
@@ -31,8 +32,9 @@ class AdversarialConfig:
         r1_every: the penalty is taken each so many steps, with so many times the weight.
         augment: probability that an image on its way to the discriminator is shifted and cut (DiffAugment); 1 for
             data sets of some hundred examples. 0 for words.
-        ema_half_life: most examples after which a weight of the generator has half left the average.
-        ema_rampup: that half-life as a share of the examples seen, where it is less.
+        ema_half_life: of the generator's average, in examples, where ``ema_rampup`` does not make it less: after so
+            many, half of what a weight was has left the average.
+        ema_rampup: that half-life as a share of the examples seen so far; the smaller of the two rules.
 
     Raises:
         ValueError: for a value outside its range.
@@ -55,30 +57,14 @@ class AdversarialConfig:
     ema_half_life: float = 500_000.0
     ema_rampup: float = 0.05
 
-    def __post_init__(self) -> None:
-        for name, (right, wanted) in self.ranges().items():
-            if not right:
-                raise ValueError(f"{name} must be {wanted}, not {getattr(self, name)}")
-
-    def ranges(self) -> dict[str, tuple[bool, str]]:
-        """Field -> whether its value is in its range, and the range in words."""
+    def ranges(self) -> Ranges:
         return {
             "batch_size": (self.batch_size >= 2, "2 or more, since BatchNorm compares images"),
-            "latent": (self.latent >= 1, "1 or more"),
-            "generator_width": (self.generator_width >= 1, "1 or more"),
-            "discriminator_width": (self.discriminator_width >= 1, "1 or more"),
-            "lr": (self.lr > 0, "above 0"),
-            "lr_ratio": (self.lr_ratio > 0, "above 0"),
-            "beta1": (0 <= self.beta1 < 1, "in [0, 1)"),
-            "beta2": (0 <= self.beta2 < 1, "in [0, 1)"),
-            "lr_decay": (0 <= self.lr_decay <= 1, "in [0, 1]"),
-            "critic_steps": (self.critic_steps >= 1, "1 or more"),
-            "clip": (self.clip >= 0, "0 or more"),
-            "r1": (self.r1 >= 0, "0 or more"),
-            "r1_every": (self.r1_every >= 1, "1 or more"),
-            "augment": (0 <= self.augment <= 1, "in [0, 1]"),
-            "ema_half_life": (self.ema_half_life > 0, "above 0"),
-            "ema_rampup": (self.ema_rampup > 0, "above 0"),
+            **self.counts("latent", "generator_width", "discriminator_width", "critic_steps", "r1_every"),
+            **self.above_zero("lr", "lr_ratio", "ema_half_life", "ema_rampup"),
+            **self.below_one("beta1", "beta2"),
+            **self.shares("lr_decay", "augment"),
+            **self.zero_or_more("clip", "r1"),
         }
 
 
@@ -114,10 +100,10 @@ class WGANGPConfig(AdversarialConfig):
     r1: float = 0.0
     gradient_penalty: float = 10.0
 
-    def ranges(self) -> dict[str, tuple[bool, str]]:
+    def ranges(self) -> Ranges:
         return {
             **super().ranges(),
-            "gradient_penalty": (self.gradient_penalty >= 0, "0 or more"),
+            **self.zero_or_more("gradient_penalty"),
             "r1": (self.r1 == 0, "0, since the critic has a penalty of its own"),
         }
 
@@ -154,12 +140,8 @@ class RNNGANConfig(AdversarialConfig):
     temperature: float = 1.0
     last_temperature: float = 1.0
 
-    def ranges(self) -> dict[str, tuple[bool, str]]:
-        return {
-            **super().ranges(),
-            "temperature": (self.temperature > 0, "above 0"),
-            "last_temperature": (self.last_temperature > 0, "above 0"),
-        }
+    def ranges(self) -> Ranges:
+        return {**super().ranges(), **self.above_zero("temperature", "last_temperature")}
 
 
 def convolutional_defaults(data: DataSpec) -> Mapping[str, object]:
@@ -190,10 +172,6 @@ def wgan_gp_defaults(data: DataSpec) -> Mapping[str, object]:
 
 def mlp_defaults(data: DataSpec) -> Mapping[str, object]:
     return {"latent": 64} if data.dims > 512 else {"lr": 2e-3}
-
-
-def recurrent_defaults(data: DataSpec) -> Mapping[str, object]:
-    return {"batch_size": 64}
 
 
 def supports_square_images(data: DataSpec) -> str | None:

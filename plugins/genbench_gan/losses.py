@@ -53,7 +53,8 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
         real, fake: ``[B, ...]`` each; the k-th of one is paired with the k-th of the other.
     """
     share = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device)
-    between = torch.lerp(real, fake, share)
+    # Under autocast the generator's images are bfloat16 and the real ones float32.
+    between = torch.lerp(real, fake.to(real.dtype), share)
     # The small term keeps the norm's own gradient finite where a slope is 0.
     return (_slopes(critic, between).square().sum(1).add(1e-12).sqrt() - 1.0).square().mean()
 

@@ -53,7 +53,7 @@ class GRUGenerator(nn.Module):
         """``[B, latent]`` and int64 ``[B]`` -> images ``[B, C, H, W]`` or letters ``[B, T, F]``."""
         if self.embedding is not None:
             z = z + self.embedding(labels)
-        hidden = self.start(z).tanh()
+        hidden = self.start(z).float().tanh()  # of bfloat16 under autocast
         context = self.context(z) + self.place.unsqueeze(1)  # [T, B, 3 * width]
         if len(self.shape) == 1:
             return torch.stack(self._letters(hidden, context), dim=1)
@@ -83,7 +83,7 @@ class GRUGenerator(nn.Module):
         return letters
 
     def _advance(self, hidden: Tensor, outside: Tensor, previous: Tensor | None) -> Tensor:
-        """The next hidden state, ``[B, width]``.
+        """The next hidden state, float32 ``[B, width]``, under autocast too: rounding would add up over the steps.
 
         Args:
             hidden: the last, ``[B, width]``.
@@ -93,8 +93,8 @@ class GRUGenerator(nn.Module):
         if previous is not None:
             outside = outside + self.previous(previous)
         width = hidden.shape[1]
-        gates_in, candidate_in = outside.split([2 * width, width], dim=1)
-        gates_h, candidate_h = self.recurrent(hidden).split([2 * width, width], dim=1)
+        gates_in, candidate_in = outside.float().split([2 * width, width], dim=1)
+        gates_h, candidate_h = self.recurrent(hidden).float().split([2 * width, width], dim=1)
         reset, update = torch.sigmoid(gates_in + gates_h).chunk(2, dim=1)
         candidate = torch.tanh(torch.addcmul(candidate_in, reset, candidate_h))
         return torch.lerp(candidate, hidden, update)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from genbench import DataSpec, ModelSpec, hookimpl
-from genbench_blocks.support import small_images
+from genbench_blocks.support import labelled, small_images
 from genbench_vae.config import AEGMMConfig, BetaVAEConfig, CVAEConfig, HVAEConfig, VAEConfig
 
 
@@ -19,11 +19,6 @@ def for_variational(data: DataSpec) -> Mapping[str, object]:
     """Beside the longer code, more and smaller steps for the same budget, and more logistics a pixel for eight bits."""
     larger = for_larger_images(data)
     return {**larger, **({"batch_size": 32} if larger else {}), **({"logistics": 5} if data.levels > 32 else {})}
-
-
-def labelled_images(data: DataSpec) -> str | None:
-    """None for small images with classes, else the reason why not."""
-    return "needs labels, which the data do not carry" if data.classes is None else small_images(data)
 
 
 @hookimpl
@@ -64,7 +59,7 @@ def register_models() -> Sequence[ModelSpec]:
             likelihood="importance",
             conditional=True,
             defaults=for_variational,
-            supports=labelled_images,
+            supports=labelled(small_images),
             code=("genbench_blocks",),
         ),
         ModelSpec(

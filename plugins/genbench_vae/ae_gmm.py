@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from genbench import Batch, DataSpec
-from genbench_blocks.descent import Descent
-from genbench_blocks.ema import EMA
+from genbench_blocks.averaged import AveragedModel
 from genbench_blocks.likelihoods import gumbel_like
 from genbench_blocks.pixels import to_levels, to_unit
 from genbench_vae.config import AEGMMConfig
@@ -49,24 +48,21 @@ class Networks(nn.Module):
         return self.decoder(z).squeeze(1)
 
 
-class AutoencoderMixture:
+class AutoencoderMixture(AveragedModel):
     """Minimises squared error; samples by decoding draws from a Gaussian mixture. There is no likelihood."""
 
     def __init__(self, config: AEGMMConfig, data: DataSpec, device: torch.device) -> None:
         self.config, self.data, self.device = config, data, device
-        self.nets = Networks(config, data).to(device)
-        self.ema = EMA(self.nets, rampup=config.ema_half_life)
-        self.descent = Descent(self.nets, config.lr, config.weight_decay, config.clip)
+        super().__init__(Networks(config, data).to(device), config)
         self.mixture: dict[str, Tensor] | None = None  # logits [K], means [K, latent], factors [K, latent, latent]
 
     def train_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        self.nets.train()
-        codes = self.nets.encode(batch.x)
-        errors = (self.nets.decode(codes) - to_unit(batch.x, self.data.levels)).square().flatten(1).sum(dim=1)  # [B]
+        self.net.train()
+        codes = self.net.encode(batch.x)
+        errors = (self.net.decode(codes) - to_unit(batch.x, self.data.levels)).square().flatten(1).sum(dim=1)  # [B]
         error, norm = errors.mean(), codes.square().sum(dim=1).mean()
         loss = 0.5 * (error + self.config.code_penalty * norm) / self.data.dims
-        self.descent.step(loss, progress)
-        self.ema.update(self.nets, len(batch.x))
+        self.descend(loss, progress, len(batch.x))
         return {"squared_error": error.detach() / self.data.dims, "code_norm": norm.detach()}
 
     @torch.no_grad()
@@ -119,17 +115,10 @@ class AutoencoderMixture:
         return to_levels(self.ema.average.decode(z), self.data.levels)
 
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "nets": dict(self.nets.state_dict()),
-            "ema": self.ema.state_dict(),
-            "optimizer": self.descent.state_dict(),
-            "mixture": None if self.mixture is None else dict(self.mixture),
-        }
+        return {**super().state_dict(), "mixture": None if self.mixture is None else dict(self.mixture)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.nets.load_state_dict(state["nets"])
-        self.ema.load_state_dict(state["ema"])
-        self.descent.load_state_dict(state["optimizer"])
+        super().load_state_dict(state)
         mixture = state["mixture"]
         self.mixture = None if mixture is None else {name: value.to(self.device) for name, value in mixture.items()}
 

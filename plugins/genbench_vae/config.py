@@ -1,27 +1,36 @@
-"""Configurations of the autoencoders."""
+"""Configurations of the autoencoders. Imports no torch: listing models reads it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from genbench_blocks.ranges import Ranged, Ranges
+
+GROUPS = "a multiple of 4 up to 32, of 8 beyond, for the groups that features are normalised over"
+
+
+def divides_into_groups(width: int) -> bool:
+    """Whether a width and its double have whole groups: one for 4 features, 8 at most."""
+    return width >= 4 and width % (4 if width <= 32 else 8) == 0
+
 
 @dataclass(frozen=True)
-class VAEConfig:
+class VAEConfig(Ranged):
     """Of ``vae``.
 
     Attributes:
         batch_size: images a step.
-        width: features at half the image's resolution; twice as many below.
+        width: features at half the image's resolution; twice as many below. A multiple of 4 up to 32, of 8 beyond.
         blocks: residual blocks at each resolution but the coarsest, in the encoder and in the decoder.
         latent: dimensions of the latent code.
         prior_components: Gaussians of the learnt prior; 1 for the standard normal, with nothing learnt.
         logistics: components of a pixel's mixture, where there are too many levels for a categorical.
         dropout: share of the encoder's and decoder's flattened features dropped in training.
         lr: learning rate at its height; AdamW, warmed up and then lowered along a cosine.
-        weight_decay: decoupled from the gradient, on matrices only.
+        weight_decay: decoupled from the gradient, on the weights of convolutions and dense layers only.
         kl_warmup: share of the budget over which the weight of the KL term rises from 0 to 1.
         clip: largest norm of the gradient of the loss per dimension.
-        ema_half_life: of the weights' average, as a share of the images seen so far.
+        ema_half_life: of the weights' average, as a share of the images seen so far; 500,000 images at most.
     """
 
     batch_size: int = 64
@@ -37,22 +46,32 @@ class VAEConfig:
     clip: float = 1.0
     ema_half_life: float = 0.05
 
+    def ranges(self) -> Ranges:
+        return {
+            **self.counts("batch_size", "blocks", "latent", "prior_components", "logistics"),
+            "width": (divides_into_groups(self.width), GROUPS),
+            **self.below_one("dropout"),
+            **self.above_zero("lr", "clip", "ema_half_life"),
+            **self.zero_or_more("weight_decay"),
+            **self.shares("kl_warmup"),
+        }
+
 
 @dataclass(frozen=True)
 class BetaVAEConfig(VAEConfig):
     """Of ``beta-vae``.
 
     Attributes:
-        beta: weight of the KL term after its warm-up, above 0; 1 for a plain VAE.
+        beta: weight of the KL term after its warm-up, above 0; 1 for a plain VAE. Few pixels have few nats to gain by
+            a code: on 8x8 images 2 leaves most of it unused.
         prior_components: 1, the standard normal of the paper.
     """
 
-    beta: float = 4.0
+    beta: float = 1.5
     prior_components: int = 1
 
-    def __post_init__(self) -> None:
-        if not self.beta > 0:
-            raise ValueError(f"beta must be above 0, not {self.beta}")
+    def ranges(self) -> Ranges:
+        return {**super().ranges(), **self.above_zero("beta")}
 
 
 @dataclass(frozen=True)
@@ -74,17 +93,17 @@ class HVAEConfig(VAEConfig):
     groups: int = 2
     channels: int = 4
 
-    def __post_init__(self) -> None:
-        if self.groups < 1 or self.channels < 1:
-            raise ValueError(f"groups and channels must be 1 or more, not {self.groups} and {self.channels}")
+    def ranges(self) -> Ranges:
+        return {**super().ranges(), **self.counts("groups", "channels")}
 
 
 @dataclass(frozen=True)
-class AEGMMConfig:
+class AEGMMConfig(Ranged):
     """Of ``ae-gmm``.
 
     Attributes:
-        batch_size, width, blocks, latent, dropout, lr, weight_decay, clip, ema_half_life: as of :class:`VAEConfig`.
+        batch_size, width, blocks, latent, dropout, lr, clip, ema_half_life: as of :class:`VAEConfig`.
+        weight_decay: likewise, and so of the encoder too, where the paper's RAE-L2 has it for the decoder only.
         code_penalty: weight of half the squared norm of the code beside half the squared error of the image.
         components: Gaussians of full covariance fitted on the codes.
         codes: the most training images whose codes the mixture is fitted on.
@@ -102,3 +121,12 @@ class AEGMMConfig:
     codes: int = 4096
     clip: float = 1.0
     ema_half_life: float = 0.05
+
+    def ranges(self) -> Ranges:
+        return {
+            **self.counts("batch_size", "blocks", "latent", "components", "codes"),
+            "width": (divides_into_groups(self.width), GROUPS),
+            **self.below_one("dropout"),
+            **self.above_zero("lr", "clip", "ema_half_life"),
+            **self.zero_or_more("weight_decay", "code_penalty"),
+        }

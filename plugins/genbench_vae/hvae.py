@@ -104,4 +104,4 @@ class HVAE(VAE):
         return Hierarchy(config, data)
 
     def bound(self, x: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
-        return self.nets(x, labels, exact_kl=True)
+        return self.net(x, labels, exact_kl=True)

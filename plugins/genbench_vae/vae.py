@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from genbench import Batch, DataSpec
-from genbench_blocks.descent import Descent
-from genbench_blocks.ema import EMA
+from genbench_blocks.averaged import AveragedModel
 from genbench_blocks.likelihoods import discrete_output
 from genbench_blocks.pixels import to_unit
 from genbench_vae.config import VAEConfig
@@ -46,7 +44,7 @@ class Networks(nn.Module):
         return self.output.sample(self.decoder(self.prior.sample(n, device, labels), labels))
 
 
-class VAE:
+class VAE(AveragedModel):
     """A convolutional VAE whose decoder gives each pixel a distribution over its levels.
 
     A pixel is categorical where there are few levels, else a mixture of discretised logistics. Trained on the
@@ -57,27 +55,24 @@ class VAE:
 
     def __init__(self, config: VAEConfig, data: DataSpec, device: torch.device) -> None:
         self.config, self.data, self.device = config, data, device
-        self.nets = self.networks(config, data).to(device)
-        self.ema = EMA(self.nets, rampup=config.ema_half_life)
-        self.descent = Descent(self.nets, config.lr, config.weight_decay, config.clip)
+        super().__init__(self.networks(config, data).to(device), config)
 
     def networks(self, config: Any, data: DataSpec) -> nn.Module:
         """What is trained, with ``forward`` and ``sample`` as of :class:`Networks`."""
         return Networks(config, data)
 
     def train_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        self.nets.train()
+        self.net.train()
         terms = self.bound(batch.x, batch.labels if self.conditional else None)
         log_likelihood, negative_kl = (each.mean() for each in terms)
         loss = -(log_likelihood + self.kl_weight(progress) * negative_kl) / self.data.dims
-        self.descent.step(loss, progress)
-        self.ema.update(self.nets, len(batch.x))
+        self.descend(loss, progress, len(batch.x))
         return {"nats": -(log_likelihood + negative_kl).detach(), "kl": -negative_kl.detach()}
 
     def bound(self, x: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         """The terms of the evidence lower bound that is trained: log p(x | z) and -KL(q || p), or unbiased estimates
         of them, float ``[B]`` each, in nats."""
-        return self.nets(x, labels)
+        return self.net(x, labels)
 
     def kl_weight(self, progress: float) -> float:
         """Of the KL term in the loss: rises from 0 to 1 over the first ``kl_warmup`` of the budget."""
@@ -94,15 +89,3 @@ class VAE:
         P(x) (Burda et al. 2016, arXiv:1509.00519); given labels, of P(x | y)."""
         log_likelihood, negative_kl = self.ema.average(x, labels)
         return log_likelihood + negative_kl
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "nets": dict(self.nets.state_dict()),
-            "ema": self.ema.state_dict(),
-            "optimizer": self.descent.state_dict(),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.nets.load_state_dict(state["nets"])
-        self.ema.load_state_dict(state["ema"])
-        self.descent.load_state_dict(state["optimizer"])
