@@ -96,8 +96,8 @@ class Remembered(FlopMeter):
 
     last: FlopMeter
 
-    def __init__(self, seed: int) -> None:
-        super().__init__(seed)
+    def __init__(self, seed: int, tell_apart: bool = True) -> None:
+        super().__init__(seed, tell_apart)
         Remembered.last = self
 
 

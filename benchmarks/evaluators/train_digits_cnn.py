@@ -21,6 +21,7 @@ from genbench_benchmarks.evaluators.digits_cnn import network, scale
 from genbench_benchmarks.evaluators.recipe import Training, fit, fit_temperature, fold, logits_of, out_of, report, write
 
 SEED = 20260101
+EPOCHS = 40
 GATE = 0.98
 
 
@@ -31,7 +32,7 @@ def train() -> tuple[nn.ModuleDict, float]:
     x, labels = (torch.from_numpy(part) for part in load()["train"] if part is not None)
     kept, held_back = (torch.from_numpy(index) for index in validation_fold(x.numpy(), labels.numpy()))
     how = Training(
-        epochs=40,
+        epochs=EPOCHS,
         batch=64,
         learning_rate=3e-3,
         weight_decay=0.3,  # high, since it keeps images that are no digits away from the digits' features

@@ -116,14 +116,14 @@ class TransformerConfig(Ranged):
 
     def ranges(self) -> Ranges:
         return {
-            **self.counts("batch_size", "heads", "layers", "expansion"),
+            **self.counts("batch_size", "heads", "layers", "expansion", "side"),
             "width": (
                 self.width >= 1 and self.heads >= 1 and self.width % self.heads == 0,
                 f"a multiple of heads, {self.heads}",
             ),
             **self.below_one("dropout"),
             **self.above_zero("lr", "clip", "ema_half_life"),
-            **self.zero_or_more("weight_decay", "rows", "above", "side", "logistics"),
+            **self.zero_or_more("weight_decay", "rows", "above", "logistics"),
         }
 
 
