@@ -130,20 +130,15 @@ def sagan_step(config: Any, number: int) -> float:
     return step(g, d, config.batch_size)
 
 
-def recurrent_step(config: Any, number: int, steps: int, features: int, embedded: bool) -> float:
-    """Of ``rnn-gan`` and ``crnn-gan``; with ``embedded`` labels z is no constant."""
+def recurrent_step(config: Any, number: int, steps: int, features: int, embedded: bool, words: bool = False) -> float:
+    """Of ``rnn-gan`` and ``crnn-gan``; with ``embedded`` labels z is no constant. A letter is told to the next step."""
     w = config.generator_width
     of_z = config.latent * (w + 3 * w)
-    each = (steps - 1) * features * 3 * w + steps * (3 * w * w + w * w + w * features)
+    told = words * (steps - 1) * features * 3 * w
+    each = told + steps * (3 * w * w + w * w + w * features)
     generator = 2 * of_z + embedded * of_z + 3 * each  # forward and backward
 
     w = config.discriminator_width
-    read = 2 * steps * features * 3 * w
-    hidden, carried = 2 * steps * w * 3 * w, 2 * (steps - 1) * w * 3 * w  # the first hidden state is a constant
-    mix, head = 4 * w * 2 * w, 2 * w
-    forward, to_input = read + hidden + mix + head, read + carried + mix + head
-    discriminator = 2 * (forward + (read + hidden + carried + 2 * mix + 2 * head))
-    # As in Network.penalty; through the gates second derivatives are not 0, but the products are the same.
-    penalty = forward + to_input + (2 * read + 2 * carried + 2 * mix + head) + (2 * read + hidden + carried + 2 * mix)
-    penalised = number % config.r1_every == 0
-    return generator + discriminator + forward + to_input + penalised * penalty
+    d = Network((steps * 3 * features * 2 * w, steps * 2 * w * 4 * w, 4 * w * 2 * w, 2 * w))
+    # Through the shares second derivatives are not 0, but the products are the same as in Network.penalty.
+    return generator + step(Network((0,)), d, config.batch_size, penalised=number % config.r1_every == 0)

@@ -182,9 +182,24 @@ def test_a_models_first_steps_cost_what_its_layers_say(registry: Registry, name:
     assert_steps_cost(BY_HAND[name], registry, name, DIGITS if takes_digits else WORDS)
 
 
+@pytest.mark.parametrize("name", ["transformer", "ctransformer"])
+def test_a_transformers_first_steps_on_words_cost_dense_layers_up_to_the_ends(registry: Registry, name: str) -> None:
+    model, config = built(registry, name, WORDS)
+    length, d, levels = WORDS.dims, config.width, WORDS.levels
+    layer = 3 * d * d + d * d + 2 * config.expansion * d * d
+    for step in range(3):
+        words = batch(config.batch_size, WORDS, step)
+        symbols = [row.index(config.end) + 1 if config.end in row else length for row in words.x.tolist()]
+        # Looking letters and n-grams up costs nothing; scores and averages are of all places, and of one vector for
+        # all that is behind an end only the output is computed.
+        by_hand = sum(symbols) * (config.layers * layer + d * levels) + d * levels
+        by_hand += len(symbols) * config.layers * 2 * length * length * d
+        assert count(lambda words=words: model.train_step(words, 0.1)) == 3 * 2 * by_hand
+
+
 @pytest.mark.parametrize("name", ["rnn-gan", "crnn-gan"])
 def test_a_recurrent_gans_first_steps_on_words_cost_what_its_layers_say(registry: Registry, name: str) -> None:
-    by_hand = partial(recurrent_step, steps=6, features=9, embedded=name == "crnn-gan")
+    by_hand = partial(recurrent_step, steps=6, features=9, embedded=name == "crnn-gan", words=True)
     assert_steps_cost(by_hand, registry, name, WORDS)
 
 

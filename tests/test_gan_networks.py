@@ -6,18 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genbench import DataSpec
-from genbench_blocks.likelihoods import gumbel_like
 from genbench_blocks.pixels import to_levels, to_unit
 from genbench_gan import augment, losses
 from genbench_gan.attention import SelfAttention2d
 from genbench_gan.blocks import Features, Generator, pyramid
 from genbench_gan.heads import Discriminator, ProjectionDiscriminator
 from genbench_gan.norms import ConditionalBatchNorm2d, refresh_batch_norm
-from genbench_gan.recurrent import END, PADDING, GRUFeatures, GRUGenerator, one_hot
-
-WORDS = DataSpec(shape=(6,), levels=9, classes=3)
-
 
 # Losses and penalties against values worked out by hand
 
@@ -170,90 +164,6 @@ def test_attention_looks_at_maps_of_half_resolution_in_both_networks(side: int) 
                 module.register_forward_hook(lambda _module, inputs, _output: seen.append(inputs[0].shape[-1]))
     body(generator(torch.randn(2, 4)))
     assert seen == [side // 2, side // 2]
-
-
-# Recurrent networks
-
-
-def test_the_generators_recurrence_is_that_of_torchs_gated_recurrent_unit() -> None:
-    torch.manual_seed(0)
-    generator = GRUGenerator(DataSpec((2, 3, 4)), latent=5, width=7)
-    cell = nn.GRUCell(8, 7)
-    with torch.no_grad():
-        cell.weight_ih.copy_(generator.previous.weight)
-        cell.weight_hh.copy_(generator.recurrent.weight)
-        cell.bias_hh.copy_(generator.recurrent.bias)
-        cell.bias_ih.zero_()
-        nn.init.normal_(generator.place)
-        z = torch.randn(6, 5)
-        images = generator(z)  # [6, 2, 3, 4]
-        hidden, row = generator.start(z).tanh(), torch.zeros(6, 8)
-        for place in range(3):
-            # What z and the place contribute to the gates is, in torch's cell, a bias of the input.
-            outside = generator.context(z) + generator.place[place]
-            hidden = torch.stack([_cell_with_bias(cell, outside[k], row[k], hidden[k]) for k in range(6)])
-            row = generator.out(hidden).tanh()
-            torch.testing.assert_close(images[:, :, place], row.unflatten(1, (2, 4)))
-
-
-def _cell_with_bias(cell: nn.GRUCell, bias: Tensor, row: Tensor, hidden: Tensor) -> Tensor:
-    cell.bias_ih.copy_(bias)
-    return cell(row[None], hidden[None])[0]
-
-
-def test_generated_words_are_one_hot_and_stop_at_their_end_symbol() -> None:
-    torch.manual_seed(0)
-    generator = GRUGenerator(WORDS, latent=4, width=8)
-    words = generator(torch.randn(300, 4))
-    assert set(words.detach().unique().tolist()) == {0.0, 1.0}
-    assert (words.sum(2) == 1).all()
-    ended = 0
-    for word in words.argmax(2).tolist():
-        length = word.index(END) if END in word else len(word)
-        assert PADDING not in word[:length]
-        assert set(word[length + 1 :]) <= {PADDING}
-        ended += length < len(word)
-    assert 100 < ended < 300  # at first an end is one letter of eight
-
-
-def test_letters_are_drawn_with_the_probabilities_of_their_logits_at_any_temperature() -> None:
-    torch.manual_seed(0)
-    generator = GRUGenerator(WORDS, latent=4, width=8)
-    generator.temperature = 0.2
-    logits = torch.tensor([0.5, 0.3, 0.2]).log().requires_grad_()
-    drawn = generator._draw(logits + gumbel_like(torch.empty(20_000, 3)))
-    # Six standard errors of a share of 20,000.
-    torch.testing.assert_close(drawn.mean(0).detach(), torch.tensor([0.5, 0.3, 0.2]), atol=0.021, rtol=0.0)
-    (gradient,) = torch.autograd.grad(drawn[:, 0].sum(), logits)
-    assert gradient[0] > 0 > gradient[1]
-
-
-def test_a_letter_draws_gradients_through_what_follows_it_until_the_end_symbol() -> None:
-    torch.manual_seed(0)
-    generator = GRUGenerator(WORDS, latent=4, width=8)
-    z = torch.randn(64, 4, requires_grad=True)
-    words = generator(z)
-    ends = words[:, :, END].cumsum(1) > 0  # [B, T], from the end symbol on
-    (gradient,) = torch.autograd.grad(words[:, -1, 3].sum(), z)
-    over = ends[:, -2]  # what follows the end is constant padding
-    assert over.any()
-    assert (gradient[over] == 0).all()
-    assert (gradient[~over].abs().sum(1) > 0).all()
-
-
-def test_the_recurrent_discriminator_reads_images_row_by_row_with_all_channels() -> None:
-    torch.manual_seed(0)
-    body = GRUFeatures(DataSpec((2, 3, 4)), 5)
-    x = torch.randn(6, 2, 3, 4)
-    rows = torch.stack([torch.cat([x[:, 0, row], x[:, 1, row]], 1) for row in range(3)], 1)  # [6, 3, 8]
-    torch.testing.assert_close(body(x), body(rows))
-    assert body(x).shape == (6, body.size)
-
-
-def test_one_hot_is_one_at_the_level() -> None:
-    levels = torch.tensor([[2, 0], [1, 3]], dtype=torch.uint8)
-    assert one_hot(levels, 4).argmax(2).tolist() == levels.tolist()
-    assert one_hot(levels, 4).sum().item() == 4
 
 
 # Augmentation

@@ -22,11 +22,12 @@ IMAGES = DataSpec((1, 8, 8), levels=17, classes=10)
 WORDS = DataSpec((16,), levels=64, classes=8)
 SPECS = {name: model.spec for name, model in discover().models.items()}
 OUTSIDE: dict[str, tuple[object, ...]] = {
-    **dict.fromkeys(("dropout", "beta1", "beta2"), (-0.1, 1.0)),
+    **dict.fromkeys(("dropout", "gram_dropout", "beta1", "beta2"), (-0.1, 1.0)),
     **dict.fromkeys(("augment", "eta", "kl_warmup", "lr_decay"), (-0.1, 1.1)),
     **dict.fromkeys(("clip", "class_weight_d", "class_weight_g", "code_penalty", "gradient_penalty"), (-0.1,)),
     **dict.fromkeys(("r1", "weight_decay"), (-0.1,)),
     **dict.fromkeys(("above", "rows", "side"), (-1,)),
+    "end": (-2,),
     "sample_steps": (0, 1001),
     "schedule": ("flat",),
     "steps": (1,),

@@ -11,13 +11,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from genbench import Batch, DataSpec
 from genbench_autoregressive import small_images_or_sequences
-from genbench_autoregressive.attention import KeyValueCache, Layout, Tokens
+from genbench_autoregressive.attention import KeyValueCache
 from genbench_autoregressive.config import TransformerConfig
+from genbench_autoregressive.tokens import Layout, Tokens
 from genbench_autoregressive.transformer import ConditionalTransformer, Transformer
 from genbench_blocks.support import labelled
 
 CPU = torch.device("cpu")
 SMALL = TransformerConfig(batch_size=4, width=8, layers=2, heads=2, above=1, side=1, rows=1)
+END = 2
+ENDING = dataclasses.replace(SMALL, side=3, end=END)
+"""For ``WORDS``: of six random symbols of nine, half of the examples have an end before their last place."""
 WORDS = DataSpec((6,), levels=9, classes=3)
 ALL_SHAPES = pytest.mark.parametrize(
     "data",
@@ -72,8 +76,8 @@ def test_a_value_depends_on_its_window_and_on_no_later_value(data, rows):
 @ALL_SHAPES
 @BOTH
 def test_the_cache_gives_the_logits_of_a_full_pass(data, kind):
-    model = trained(data, kind)
-    x, labels = examples(3, data)
+    model = trained(data, kind, of_words_and_images(data))
+    x, labels = examples(20, data)
     order, labels = model.in_order(x), labels_for(model, labels)
     seen = torch.zeros_like(order)  # filled in behind the walk: the cache must not read ahead
     with torch.no_grad():
@@ -84,12 +88,16 @@ def test_the_cache_gives_the_logits_of_a_full_pass(data, kind):
             seen[:, place] = order[:, place]
 
 
+def of_words_and_images(data):
+    return SMALL if data.is_image else ENDING
+
+
 @ALL_SHAPES
 @BOTH
 def test_in_double_precision_cached_and_naive_sampling_draw_the_same_from_one_stream(data, kind):
-    model = trained(data, kind)
+    model = trained(data, kind, of_words_and_images(data))
     model.ema.average.double()
-    _, labels = examples(5, data)
+    _, labels = examples(20, data)
     labels = labels_for(model, labels)
 
     def naive(n):
@@ -101,16 +109,16 @@ def test_in_double_precision_cached_and_naive_sampling_draw_the_same_from_one_st
         return x
 
     torch.default_generator.manual_seed(3)
-    fast = model.sample(5, labels)
+    fast = model.sample(20, labels)
     torch.default_generator.manual_seed(3)
     with torch.no_grad():
-        slow = naive(5)
+        slow = naive(20)
     assert torch.equal(fast, slow)
 
 
 @pytest.mark.parametrize("data", [DataSpec((1, 4, 4), 5, 3), WORDS], ids=["image", "words"])
 def test_a_teacher_forced_likelihood_is_the_sum_along_sampling(data, monkeypatch):
-    model = trained(data)
+    model = trained(data, config=of_words_and_images(data))
     along = []
     draw = model.output.sample
 
@@ -120,7 +128,7 @@ def test_a_teacher_forced_likelihood_is_the_sum_along_sampling(data, monkeypatch
         return drawn
 
     monkeypatch.setattr(model.output, "sample", noting)
-    x = model.sample(4)
+    x = model.sample(20)
     torch.testing.assert_close(model.log_prob(x), torch.stack(along).sum(dim=0), rtol=1e-5, atol=1e-4)
 
 
@@ -181,7 +189,7 @@ def test_training_lowers_the_nats_of_what_it_sees():
 @BOTH
 @pytest.mark.parametrize("data", [DataSpec((3, 4, 5), 256, 4), WORDS], ids=["image", "words"])
 def test_a_model_rebuilt_from_its_state_goes_on_bit_for_bit(data, kind):
-    config = dataclasses.replace(SMALL, dropout=0.1)
+    config = dataclasses.replace(SMALL, dropout=0.1, gram_dropout=0.3, side=3, end=END)
     first = trained(data, kind, config)
     second = kind(config, data, CPU)
     second.load_state_dict(first.state_dict())
@@ -223,12 +231,88 @@ def test_an_n_gram_is_of_the_last_n_letters():
     word = torch.tensor([1, 2, 3, 4, 5, 6, 7])
 
     def buckets(letters):  # of the last place, at which the letters before are 1 to 6
-        return tokens.buckets(F.pad(letters, (0, 1), value=9)[layout.neighbours[6]].view(1, 1, -1)).flatten()
+        return tokens.rows(F.pad(letters, (0, 1), value=9)[layout.neighbours[6]].view(1, 1, -1), None).flatten()
 
     for back, changed in ((1, [1, 1, 1]), (2, [1, 1, 1]), (3, [0, 1, 1]), (4, [0, 0, 1]), (5, [0, 0, 0])):
         other = word.clone()
         other[6 - back] = 8
         assert (buckets(word) != buckets(other)).int().tolist() == changed, f"the letter {back} back"
+
+
+def test_probabilities_of_sequences_that_end_sum_to_one_also_over_those_that_go_on():
+    data = DataSpec((4,), levels=4)
+    everything = torch.cartesian_prod(*[torch.arange(4)] * 4).to(torch.uint8)
+    model = trained(data, config=dataclasses.replace(ENDING, end=1))
+    assert model.log_prob(everything).exp().sum().item() == pytest.approx(1.0, abs=1e-4)
+
+
+def test_up_to_the_end_a_network_computes_what_it_would_without_knowing_of_ends():
+    model = trained(WORDS, config=ENDING, steps=5)
+    net, (x, _) = model.ema.average, examples(50, WORDS)
+    with torch.no_grad():
+        sparing, behind = net(x, None), net.behind_the_end()[0]
+        net.end = None
+        everywhere = net(x, None)
+    ends = (x == END).int().cumsum(dim=1) - (x == END).int() > 0
+    assert ends.any(dim=1).sum() > 10
+    torch.testing.assert_close(sparing.transpose(1, 2)[~ends], everywhere.transpose(1, 2)[~ends])
+    assert (sparing.transpose(1, 2)[ends] == behind).all()
+
+
+def test_padding_costs_no_dense_layer_in_training():
+    def cost(x):
+        model = trained(WORDS, config=ENDING, steps=0)
+        with FlopCounterMode(display=False) as counter:
+            model.train_step(Batch(x, None), 0.5)
+        return counter.get_total_flops()
+
+    full = torch.full((4, 6), 5, dtype=torch.uint8)
+    short = full.clone()
+    short[:, 1], short[:, 2:] = END, 0  # 2 of 6 places are computed
+    d, levels = ENDING.width, WORDS.levels
+    dense = ENDING.layers * (4 * d * d + 2 * ENDING.expansion * d * d) + d * levels
+    assert cost(full) - cost(short) == 3 * 2 * 4 * 4 * dense  # forward and backward, multiply-adds, 4 examples
+
+
+def test_learning_what_follows_an_end_makes_padding_free():
+    torch.default_generator.manual_seed(0)
+    model = Transformer(dataclasses.replace(ENDING, lr=3e-2), WORDS, CPU)
+    x = torch.tensor([[5, 6, END, 0, 0, 0], [5, END, 0, 0, 0, 0]], dtype=torch.uint8)
+    for step in range(60):
+        model.train_step(Batch(x, None), step / 60)
+    assert model.net.behind_the_end().log_softmax(dim=1)[0, 0].item() > -0.05
+
+
+def test_n_grams_are_left_out_in_training_only_and_make_up_for_it():
+    layout = Layout(WORDS, rows=0, above=1, side=3)
+    tokens = Tokens(WORDS, layout, width=4, conditional=False, gram_dropout=0.5)
+    letters = examples(400, WORDS)[0].long()[:, None, :3]
+    torch.default_generator.manual_seed(0)
+    with torch.no_grad():
+        noisy, clean = tokens._of_grams(letters, None), tokens.eval()._of_grams(letters, None)
+        each = tokens.grams.weight[tokens.rows(letters, None)]
+    torch.testing.assert_close(clean, each.sum(dim=2))
+    possible = torch.stack([0 * clean, 2 * each[:, :, 0], 2 * each[:, :, 1], 2 * clean])  # none, one or both, doubled
+    which = (noisy - possible).abs().amax(dim=-1).argmin(dim=0).flatten()
+    torch.testing.assert_close(noisy.flatten(0, 1), possible.flatten(1, 2)[which, torch.arange(400)])
+    assert (torch.bincount(which, minlength=4) > 60).all()  # each with probability 1/4
+
+
+def test_of_a_class_an_n_gram_has_a_row_of_its_own_beside_the_one_of_all():
+    tokens = Tokens(WORDS, Layout(WORDS, rows=0, above=1, side=3), width=4, conditional=True)
+    letters = torch.tensor([3, 4, 5]).expand(3, 1, 3)
+    first, second, third = tokens.rows(letters, torch.arange(3)[:, None])[:, 0]
+    assert torch.equal(first[:2], second[:2])
+    assert torch.equal(first[:2], third[:2])
+    assert len({row.item() for rows in (first[2:], second[2:], third[2:]) for row in rows}) == 6
+    assert first[2:].min() >= 2 * tokens.BUCKETS
+    assert third[2:].max() < len(tokens.grams.weight)
+
+
+def test_decay_falls_on_the_tables_of_n_grams():
+    model = trained(WORDS, config=ENDING, steps=0)
+    (decayed, _) = model.descent.optimizer.param_groups
+    assert any(weight is model.net.tokens.grams.weight for weight in decayed["params"])
 
 
 def test_only_small_images_and_sequences_are_taken_and_the_conditional_one_needs_labels():

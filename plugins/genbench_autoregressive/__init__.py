@@ -22,7 +22,8 @@ def for_smaller_images(data: DataSpec) -> Mapping[str, object]:
 def for_attention(data: DataSpec) -> Mapping[str, object]:
     """Attention within rows where an image has too many pixels for all, and logistics for data of eight bits."""
     if not data.is_image:
-        return {"batch_size": 128, "layers": 1, "expansion": 2, "side": 5, "lr": 6e-3, "weight_decay": 0.1}
+        tables = {"side": 5, "gram_dropout": 0.4, "weight_decay": 0.3}
+        return {"batch_size": 128, "layers": 1, "expansion": 2, "lr": 8e-3, "end": 1, **tables}
     if max(data.shape[1:]) <= 16:
         return {"batch_size": 16, "lr": 6e-3}
     fine = {"logistics": 10} if data.levels > 64 else {}

@@ -93,8 +93,12 @@ class TransformerConfig(Ranged):
             a sequence of the ``side`` letters before.
         logistics: components of a value's mixture; 0 for a logit a level.
         dropout: share of features dropped in training.
+        gram_dropout: of a sequence, share of the n-grams left out of tokens in training.
+        end: of a sequence, the level that ends it; -1 where none does. All behind the first one is taken for padding,
+            of which one distribution is learnt for all places, at next to no FLOPs. A likelihood is exact whatever
+            follows.
         lr: learning rate at its height; AdamW (beta2 0.95), warmed up and then lowered along a cosine.
-        weight_decay: decoupled from the gradient, on the matrices of dense layers only.
+        weight_decay: decoupled from the gradient, on the matrices of dense layers and the tables of n-grams only.
         clip: largest norm of the gradient of the loss per dimension.
         ema_half_life: of the weights' average, as a share of the examples seen so far; 500,000 at most.
     """
@@ -109,6 +113,8 @@ class TransformerConfig(Ranged):
     side: int = 3
     logistics: int = 0
     dropout: float = 0.0
+    gram_dropout: float = 0.0
+    end: int = -1
     lr: float = 4e-3
     weight_decay: float = 0.3
     clip: float = 1.0
@@ -121,7 +127,8 @@ class TransformerConfig(Ranged):
                 self.width >= 1 and self.heads >= 1 and self.width % self.heads == 0,
                 f"a multiple of heads, {self.heads}",
             ),
-            **self.below_one("dropout"),
+            **self.below_one("dropout", "gram_dropout"),
+            "end": (self.end >= -1, "a level, or -1 for none"),
             **self.above_zero("lr", "clip", "ema_half_life"),
             **self.zero_or_more("weight_decay", "rows", "above", "logistics"),
         }

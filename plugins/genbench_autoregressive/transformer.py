@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from genbench import DataSpec
-from genbench_autoregressive.attention import CausalTransformer, KeyValueCache, Layout
+from genbench_autoregressive.attention import CausalTransformer, KeyValueCache
 from genbench_autoregressive.config import TransformerConfig
 from genbench_autoregressive.likelihood_model import LikelihoodModel, Place
+from genbench_autoregressive.tokens import Layout
 from genbench_blocks.likelihoods import Categorical, DiscretisedLogistics
 
 
@@ -29,7 +30,8 @@ class Transformer(LikelihoodModel):
         layout = Layout(data, config.rows, config.above, config.side)
         net = CausalTransformer(
             data, output.size, config.width, config.layers, config.heads, config.expansion, layout,
-            self.takes_labels, config.dropout,
+            self.takes_labels, config.dropout, config.gram_dropout,
+            None if data.is_image or config.end < 0 else config.end,
         )  # fmt: skip
         window = layout.block * min(layout.blocks, 2)
         # Scores and weights of all heads, what a block computes, and the output with what its distribution makes of it.

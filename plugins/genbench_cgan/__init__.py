@@ -7,7 +7,7 @@ from functools import partial
 from genbench import ModelSpec, hookimpl
 from genbench_blocks.support import labelled
 from genbench_cgan.config import ACGANConfig, CGANConfig, CRNNGANConfig
-from genbench_gan.config import convolutional_defaults, supports_square_images, supports_steps
+from genbench_gan.config import convolutional_defaults, recurrent_defaults, supports_square_images, supports_steps
 
 conditional_gan = partial(ModelSpec, conditional=True, code=("genbench_gan", "genbench_blocks"))
 
@@ -39,6 +39,7 @@ def register_models() -> list[ModelSpec]:
             config=CRNNGANConfig,
             summary="rnn-gan given the label: rows of images, or words (level 0 padding, level 1 the end)",
             reference="Mogren 2016, arXiv:1611.09904; Miyato, Koyama 2018, arXiv:1802.05637",
+            defaults=recurrent_defaults,
             supports=labelled(supports_steps),
         ),
     ]

@@ -14,6 +14,7 @@ from genbench_gan.config import (
     WGANGPConfig,
     convolutional_defaults,
     mlp_defaults,
+    recurrent_defaults,
     supports_images,
     supports_square_images,
     supports_steps,
@@ -78,6 +79,7 @@ def register_models() -> list[ModelSpec]:
             config=RNNGANConfig,
             summary="recurrent GAN on rows of images, or on sequences taken as words: level 0 padding, level 1 the end",
             reference="Mogren 2016, arXiv:1611.09904; Jang et al. 2017, arXiv:1611.01144",
+            defaults=recurrent_defaults,
             supports=supports_steps,
         ),
     ]

@@ -170,6 +170,14 @@ def wgan_gp_defaults(data: DataSpec) -> Mapping[str, object]:
     return defaults
 
 
+def recurrent_defaults(data: DataSpec) -> Mapping[str, object]:
+    """Large steps for the smallest images; of words many small batches, and a softmax near the draws that it stands
+    for."""
+    if not data.is_image:
+        return {"batch_size": 32, "temperature": 0.6, "last_temperature": 0.6}
+    return {"lr": 4e-3} if data.shape[-1] < 16 else {}
+
+
 def mlp_defaults(data: DataSpec) -> Mapping[str, object]:
     return {"latent": 64} if data.dims > 512 else {"lr": 2e-3}
 

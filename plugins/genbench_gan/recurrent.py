@@ -11,18 +11,16 @@ from torch import Tensor, nn
 
 from genbench import DataSpec
 from genbench_blocks.likelihoods import gumbel_like
-
-PADDING, END = 0, 1
-NEVER = 1e9
-"""More than any logit: its negative is the noise of a letter that cannot come."""
+from genbench_gan.letters import SLOPE, Writer, write
+from genbench_gan.recurrence import unroll
 
 
 class GRUGenerator(nn.Module):
-    """z, and a label where ``classes`` is given, to a sequence, each step from the one before.
+    """z, and a label where ``classes`` is given, to a sequence, one step after the other.
 
-    A gated recurrent unit (Cho et al. 2014, arXiv:1406.1078, in cuDNN's form) is fed with z, the label, the place in
-    the sequence and the step that it gave last. What z, label and place contribute to the gates does not depend on
-    the other steps and is computed once a sequence.
+    A gated recurrent unit is fed with z, the label and the place in the sequence. These do not depend on the steps:
+    what they contribute to the gates is computed once a sequence. A letter is drawn, so the unit is told each letter
+    before it goes on; a row is a function of the hidden state, which the unit has already.
 
     Args:
         data: the data's spec.
@@ -44,76 +42,36 @@ class GRUGenerator(nn.Module):
         self.start = nn.Linear(latent, width)
         self.context = nn.Linear(latent, 3 * width)
         self.place = nn.Parameter(torch.zeros(self.steps, 3 * width))
-        self.previous = nn.Linear(features, 3 * width, bias=False)
+        self.previous = None if data.is_image else nn.Linear(features, 3 * width, bias=False)
         self.recurrent = nn.Linear(width, 3 * width)
-        self.out = nn.Sequential(nn.Linear(width, width), nn.LeakyReLU(0.2, True), nn.Linear(width, features))
-        self.register_buffer("padding", one_hot(torch.tensor(PADDING), features), persistent=False)
+        self.out = nn.Sequential(nn.Linear(width, width), nn.LeakyReLU(SLOPE, True), nn.Linear(width, features))
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """``[B, latent]`` and int64 ``[B]`` -> images ``[B, C, H, W]`` or letters ``[B, T, F]``."""
         if self.embedding is not None:
             z = z + self.embedding(labels)
-        hidden = self.start(z).float().tanh()  # of bfloat16 under autocast
+        hidden = self.start(z).tanh()
         context = self.context(z) + self.place.unsqueeze(1)  # [T, B, 3 * width]
-        if len(self.shape) == 1:
-            return torch.stack(self._letters(hidden, context), dim=1)
-        rows = torch.stack(self._rows(hidden, context), dim=1)  # [B, H, C * W]
-        return rows.unflatten(2, (self.shape[0], self.shape[2])).transpose(1, 2)
+        if self.previous is not None:
+            return self._letters(hidden, context, self.previous)
+        hiddens = unroll(context, hidden, self.recurrent.weight, self.recurrent.bias)  # [T, B, width]
+        rows = self.out(hiddens).tanh()  # [T, B, C * W]
+        return rows.unflatten(2, (self.shape[0], self.shape[2])).permute(1, 2, 0, 3).contiguous()
 
-    def _rows(self, hidden: Tensor, context: Tensor) -> list[Tensor]:
-        """The rows of images, ``[B, C * W]`` each, in [-1, 1]."""
-        rows: list[Tensor] = []
-        for outside in context.unbind():
-            hidden = self._advance(hidden, outside, rows[-1] if rows else None)
-            rows.append(self.out(hidden).tanh())
-        return rows
-
-    def _letters(self, hidden: Tensor, context: Tensor) -> list[Tensor]:
-        """The letters of words, one-hot ``[B, F]`` each. Generation stops at the end symbol: padding follows it, and
-        comes nowhere else."""
-        letters: list[Tensor] = []
-        going = hidden.new_ones(len(hidden), 1)  # 1 until the end symbol has come, then 0
-        noise = gumbel_like(hidden.new_empty(self.steps, len(hidden), len(self.padding)))
-        noise[:, :, PADDING] = -NEVER
-        for outside, gumbel in zip(context.unbind(), noise.unbind(), strict=True):
-            hidden = self._advance(hidden, outside, letters[-1] if letters else None)
-            drawn = self._draw(self.out(hidden) + gumbel)
-            letters.append(torch.lerp(self.padding.expand_as(drawn), drawn, going))
-            going = going * (1.0 - drawn[:, END : END + 1].detach())
-        return letters
-
-    def _advance(self, hidden: Tensor, outside: Tensor, previous: Tensor | None) -> Tensor:
-        """The next hidden state, float32 ``[B, width]``, under autocast too: rounding would add up over the steps.
-
-        Args:
-            hidden: the last, ``[B, width]``.
-            outside: what the context contributes to the gates, ``[B, 3 width]``.
-            previous: the previous step, ``[B, F]``, or None for the first.
-        """
-        if previous is not None:
-            outside = outside + self.previous(previous)
-        width = hidden.shape[1]
-        gates_in, candidate_in = outside.float().split([2 * width, width], dim=1)
-        gates_h, candidate_h = self.recurrent(hidden).float().split([2 * width, width], dim=1)
-        reset, update = torch.sigmoid(gates_in + gates_h).chunk(2, dim=1)
-        candidate = torch.tanh(torch.addcmul(candidate_in, reset, candidate_h))
-        return torch.lerp(candidate, hidden, update)
-
-    def _draw(self, noisy: Tensor) -> Tensor:
-        """One-hot draws, ``[B, F]``, from logits to which Gumbel noise was added, ``[B, F]``.
-
-        Forwards they are exact (Gumbel-max), backwards they are the softmax at a temperature: the straight-through
-        Gumbel-softmax estimator (Jang et al. 2017, arXiv:1611.01144, section 2.2).
-        """
-        hard = one_hot(noisy.argmax(dim=1), noisy.shape[1])
-        if not noisy.requires_grad:
-            return hard
-        soft = torch.softmax(noisy / self.temperature, dim=1)
-        return hard + (soft - soft.detach())
+    def _letters(self, hidden: Tensor, context: Tensor, previous: nn.Linear) -> Tensor:
+        inner, _, out = self.out
+        noise = gumbel_like(context.new_empty(*context.shape[:2], out.out_features, dtype=torch.float32))
+        weights = (previous.weight, inner.weight, inner.bias, out.weight, out.bias)
+        writer = Writer(self.recurrent.weight, self.recurrent.bias, *weights)
+        return write(context, hidden, noise, self.temperature, writer).transpose(0, 1)
 
 
-class GRUFeatures(nn.Module):
-    """The body of a discriminator: a bidirectional recurrent layer, read at its two ends and on average.
+class RecurrentFeatures(nn.Module):
+    """The body of a discriminator: a bidirectional quasi-recurrent layer, read at its two ends and on average.
+
+    What a step says is found from it and its two neighbours, for all steps at once: a candidate c and a share u for
+    each direction. Only h_t = u_t h_{t-1} + (1 - u_t) c_t is left to do step by step (Bradbury et al. 2017,
+    arXiv:1611.01576, eq. 3; there c is a tanh of the window, here a second layer on it, without one).
 
     Args:
         data: the data's spec.
@@ -126,16 +84,26 @@ class GRUFeatures(nn.Module):
     def __init__(self, data: DataSpec, width: int) -> None:
         super().__init__()
         _, features = steps_of(data)
-        self.recurrent = nn.GRU(features, width, batch_first=True, bidirectional=True)
-        self.mix = nn.Sequential(nn.Linear(4 * width, 2 * width), nn.LeakyReLU(0.2, True))
         self.size = 2 * width
+        self.look = nn.Sequential(nn.Linear(3 * features, 2 * width), nn.LeakyReLU(SLOPE, True))
+        self.gates = nn.Linear(2 * width, 4 * width)
+        self.mix = nn.Sequential(nn.Linear(4 * width, 2 * width), nn.LeakyReLU(SLOPE, True))
 
     def forward(self, x: Tensor) -> Tensor:
         """Images ``[B, C, H, W]`` or letters ``[B, T, F]`` -> ``[B, size]``."""
         if x.dim() == 4:
             x = x.transpose(1, 2).flatten(2)  # [B, H, C * W]
-        outputs, ends = self.recurrent(x)  # [B, T, 2 * width] and [2, B, width]
-        return self.mix(torch.cat([outputs.mean(dim=1), ends[0], ends[1]], dim=1))
+        x = nn.functional.pad(x.transpose(0, 1), (0, 0, 0, 0, 1, 1))  # [T + 2, B, F]
+        windows = torch.cat([x[:-2], x[1:-1], x[2:]], dim=2)
+        onwards, backwards = self.gates(self.look(windows)).float().chunk(2, dim=2)  # [T, B, 2 * width] each
+        candidates, shares = torch.stack([onwards, backwards.flip(0)], dim=1).chunk(2, dim=3)  # [T, 2, B, width] each
+        hidden = torch.zeros_like(candidates[0])
+        hiddens = []
+        for candidate, share in zip(candidates.unbind(), shares.sigmoid().unbind(), strict=True):
+            hidden = torch.lerp(candidate, hidden, share)
+            hiddens.append(hidden)
+        summary = torch.cat([torch.stack(hiddens).mean(dim=0), hidden])  # [4, B, width]
+        return self.mix(summary.transpose(0, 1).flatten(1))
 
 
 def steps_of(data: DataSpec) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """Recurrent GAN: rows of an image, or letters of a word, one after the other.
 
-After C-RNN-GAN (Mogren 2016, arXiv:1611.09904): a recurrent generator that is fed with its own last output and a
-bidirectional recurrent discriminator. For words, which have no gradients, the straight-through Gumbel-softmax
+After C-RNN-GAN (Mogren 2016, arXiv:1611.09904): a recurrent generator, which is told the letter that it gave last, and
+a bidirectional recurrent discriminator. For words, which have no gradients, the straight-through Gumbel-softmax
 relaxation (Jang et al. 2017, arXiv:1611.01144; for sequences Kusner, Hernandez-Lobato 2016, arXiv:1611.04051).
 """
 
@@ -15,8 +15,8 @@ from genbench_blocks.pixels import to_levels, to_unit
 from genbench_gan.config import RNNGANConfig
 from genbench_gan.heads import Discriminator, ProjectionDiscriminator
 from genbench_gan.losses import critic_g, hinge_d
-from genbench_gan.pair import AdversarialPair, Given
-from genbench_gan.recurrent import GRUFeatures, GRUGenerator, one_hot
+from genbench_gan.pair import AdversarialPair
+from genbench_gan.recurrent import GRUGenerator, RecurrentFeatures, one_hot
 
 
 class RNNGAN(AdversarialPair):
@@ -30,7 +30,7 @@ class RNNGAN(AdversarialPair):
     def __init__(self, config: RNNGANConfig, data: DataSpec, device: torch.device) -> None:
         classes = data.classes if self.conditional else None
         generator = GRUGenerator(data, config.latent, config.generator_width, classes)
-        body = GRUFeatures(data, config.discriminator_width)
+        body = RecurrentFeatures(data, config.discriminator_width)
         discriminator = Discriminator(body) if classes is None else ProjectionDiscriminator(body, classes)
         super().__init__(generator, discriminator, config, data, device)
 
@@ -38,11 +38,6 @@ class RNNGAN(AdversarialPair):
         super().set_schedules(progress)
         first, last = self.config.temperature, self.config.last_temperature
         self.generator.temperature = first * (last / first) ** progress
-
-    def penalty(self, real: Tensor, fake: Tensor, given: Given) -> tuple[str, Tensor, float] | None:
-        # cuDNN's recurrent layers cannot be differentiated twice; torch's own can.
-        with torch.backends.cudnn.flags(enabled=False):
-            return super().penalty(real, fake, given)
 
     def encode(self, x: Tensor) -> Tensor:
         return to_unit(x, self.data.levels) if self.data.is_image else one_hot(x, self.data.levels)
