@@ -16,9 +16,12 @@ def for_larger_images(data: DataSpec) -> Mapping[str, object]:
 
 
 def for_variational(data: DataSpec) -> Mapping[str, object]:
-    """Beside the longer code, more and smaller steps for the same budget, and more logistics a pixel for eight bits."""
+    """For larger images a longer code, and more and smaller steps for the same budget; for the smallest a KL term that
+    rises for most of their few steps, since one that comes early leaves the code unused. More logistics a pixel for
+    eight bits."""
     larger = for_larger_images(data)
-    return {**larger, **({"batch_size": 32} if larger else {}), **({"logistics": 5} if data.levels > 32 else {})}
+    of_size = {**larger, "batch_size": 32} if larger else {"kl_warmup": 0.8}
+    return {**of_size, **({"logistics": 5} if data.levels > 32 else {})}
 
 
 @hookimpl
