@@ -15,7 +15,7 @@ FLOW = ROOT / "examples" / "genbench-flow"
 TUTORIAL = ROOT / "examples" / "tutorial"
 CONTRACT = "tests/test_model.py::test_the_model_keeps_the_contract"
 SMALL = "realnvp[couplings=2,width=32]"
-"""As it is configured, its audit takes a quarter of a minute; docs/results.md has that verdict."""
+"""As it is configured, its audit takes a quarter of a minute."""
 
 
 @pytest.fixture(scope="module")

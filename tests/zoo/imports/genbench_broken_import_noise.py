@@ -10,7 +10,7 @@ from genbench import ModelSpec, hookimpl
 print("\x1b[31mWelcome!\x1b[0m")
 os.write(1, b"and welcome again\n")
 os.chdir("/")
-signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
 sys.path.insert(0, "/nowhere")
 
 
