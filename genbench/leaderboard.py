@@ -38,7 +38,11 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Rows in order, columns in order, and what was left out."""
+    """Rows in order, columns in order, and what was left out.
+
+    Attributes:
+        unsupported: models that declare that they are not made for such data: no rows, but told below them.
+    """
 
     benchmark: Benchmark
     columns: tuple[Column, ...]
@@ -46,6 +50,7 @@ class Leaderboard:
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
     costs: tuple[str, ...] = COST_KEYS
+    unsupported: tuple[Row, ...] = ()
 
     @property
     def official(self) -> bool:
@@ -141,8 +146,11 @@ def build(
         row_of(records, comparable, benchmark.file.seeds, specs, is_anchor(records[0])) for records in by_model.values()
     ]
     columns = columns_of(benchmark, metrics, plugins, {key for row in rows for key in row.scores})
-    rows = _ranked(rows, columns)
-    return Leaderboard(benchmark, columns, _sorted(rows, columns, sort), tuple(left_out), tuple(notes))
+    unsupported = tuple(sorted((row for row in rows if row.unsupported), key=lambda row: row.model))
+    rows = _ranked([row for row in rows if not row.unsupported], columns)
+    return Leaderboard(
+        benchmark, columns, _sorted(rows, columns, sort), tuple(left_out), tuple(notes), unsupported=unsupported
+    )
 
 
 def from_registry(benchmark: Benchmark, registry: Registry, loaded: Loaded, sort: str | None = None) -> Leaderboard:

@@ -121,6 +121,11 @@ class Row:
         return self.ok == self.seeds
 
     @property
+    def unsupported(self) -> bool:
+        """Whether all there is of the model is that it is not made for such data."""
+        return all(record.status == "unsupported" for record in self.records)
+
+    @property
     def problem(self) -> str:
         """What the row lacks, in words; empty if nothing."""
         parts = [f"{_of_seeds(f.seeds)} {f.status}: {f.reason}" for f in self.failures]

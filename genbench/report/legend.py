@@ -316,8 +316,13 @@ def real_value(board: Leaderboard, key: str) -> float | None:
 
 
 def problems(board: Leaderboard) -> list[str]:
-    """One line for each row that lacks seeds or scores; ``genbench show`` has the whole reason."""
-    return [f"{named(row)}: {shortened(row.problem)}" for row in board.rows if row.problem]
+    """One line for each row that lacks seeds or scores; ``genbench show`` has the whole reason. Then one for each
+    reason for which models are not made for such data."""
+    lines = [f"{named(row)}: {shortened(row.problem)}" for row in board.rows if row.problem]
+    others: dict[str, list[str]] = {}
+    for row in board.unsupported:
+        others.setdefault("; ".join(failure.reason for failure in row.failures), []).append(named(row))
+    return lines + [f"Not for these data: {_listed(names)}: {shortened(reason)}" for reason, names in others.items()]
 
 
 def omissions(board: Leaderboard) -> list[str]:

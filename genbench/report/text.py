@@ -94,6 +94,9 @@ def document(board: Leaderboard) -> dict[str, Any]:
         },
         "columns": [{**asdict(column), "ranked": column.ranked} for column in board.columns],
         "rows": [_row(row) for row in board.rows],
+        "unsupported": [
+            {"model": row.model, "failures": [asdict(f) for f in row.failures]} for row in board.unsupported
+        ],
         "agreement": [asdict(entry) for entry in board.agreements()],
         "left_out": [asdict(entry) for entry in board.left_out],
         "notes": list(board.notes),
