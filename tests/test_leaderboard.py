@@ -12,7 +12,6 @@ import pytest
 from genbench.errors import SpecError
 from genbench.leaderboard import Leaderboard, Row, build, from_registry
 from genbench.record import Record, Score
-from genbench.report import legend, text
 from genbench.specs import MetricSpec
 from genbench.statistics import Components, mean_interval, ranks, variance_components
 from genbench.store import Loaded
@@ -77,30 +76,6 @@ def test_failures_are_grouped_and_missing_seeds_named() -> None:
     found = row(table(records), "toy")
     assert found.problem == "seeds 0, 2 failed: boom; seed 3 timeout: 60 s were not enough; seeds 1, 4 not run"
     assert found.scores == {}
-
-
-def test_models_that_are_not_made_for_such_data_are_told_by_their_reason_and_have_no_row() -> None:
-    records = cell()
-    for model, reason in {"words-only": "needs words", "letters-only": "needs words", "rgb-only": "needs RGB"}.items():
-        records += [factories.record(model, seed, status="unsupported", reason=reason) for seed in (0, 1)]
-    board = table(records)
-    assert [entry.model for entry in board.rows] == ["toy"]
-    assert legend.problems(board) == [
-        "Not for these data: letters-only, words-only: needs words",
-        "Not for these data: rgb-only: needs RGB",
-    ]
-    assert {entry["model"] for entry in text.document(board)["unsupported"]} == {
-        "words-only",
-        "letters-only",
-        "rgb-only",
-    }
-
-
-def test_a_model_that_became_unsupported_between_its_seeds_keeps_its_row() -> None:
-    records = [*cell()[:4], factories.record(seed=4, status="unsupported", reason="needs words")]
-    board = table(records)
-    assert row(board, "toy").problem == "seed 4 unsupported: needs words"
-    assert board.unsupported == ()
 
 
 def test_costs_are_means_over_the_seeds_that_are_ok() -> None:

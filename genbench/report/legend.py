@@ -31,7 +31,7 @@ def title(board: Leaderboard) -> str:
 
 
 def explanations(board: Leaderboard, whole: Leaderboard | None = None) -> list[str]:
-    """What the table's marks mean; only those that stand in it.
+    """What the table's marks mean, only those that stand in it; and which models are not made for such data.
 
     Args:
         whole: the leaderboard of which only some columns are shown: its warnings, and whether its two evaluators agree,
@@ -44,6 +44,7 @@ def explanations(board: Leaderboard, whole: Leaderboard | None = None) -> list[s
         *variance(board),
         *agreement(whole or board),
         *_anchors(board),
+        *_unsupported(whole or board),
         *_likelihoods(board),
         *_copying(board),
         *_flags(whole or board),
@@ -224,6 +225,14 @@ def _anchors(board: Leaderboard) -> list[str]:
     return [f"{ANCHOR} anchor: a known point of the scale, not a contender, and not ranked."]
 
 
+def _unsupported(board: Leaderboard) -> list[str]:
+    """A line for each reason for which models are not made for such data."""
+    models: dict[str, list[str]] = {}
+    for row in board.unsupported:
+        models.setdefault("; ".join(failure.reason for failure in row.failures), []).append(named(row))
+    return [f"Not for these data: {_listed(names)}: {shortened(reason)}" for reason, names in models.items()]
+
+
 def _likelihoods(board: Leaderboard) -> list[str]:
     cells = [cell for _, _, cell in board.shown() if cell.is_likelihood]
     kinds = {cell.kind for cell in cells}
@@ -316,13 +325,8 @@ def real_value(board: Leaderboard, key: str) -> float | None:
 
 
 def problems(board: Leaderboard) -> list[str]:
-    """One line for each row that lacks seeds or scores; ``genbench show`` has the whole reason. Then one for each
-    reason for which models are not made for such data."""
-    lines = [f"{named(row)}: {shortened(row.problem)}" for row in board.rows if row.problem]
-    others: dict[str, list[str]] = {}
-    for row in board.unsupported:
-        others.setdefault("; ".join(failure.reason for failure in row.failures), []).append(named(row))
-    return lines + [f"Not for these data: {_listed(names)}: {shortened(reason)}" for reason, names in others.items()]
+    """One line for each row that lacks seeds or scores; ``genbench show`` has the whole reason."""
+    return [f"{named(row)}: {shortened(row.problem)}" for row in board.rows if row.problem]
 
 
 def omissions(board: Leaderboard) -> list[str]:
