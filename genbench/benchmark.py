@@ -16,7 +16,7 @@ from annotated_types import Ge, Gt, Le, MinLen
 
 from genbench.errors import MOST_NAMED, BenchmarkError, nearest
 from genbench.foreign_files import read_regular
-from genbench.specs import Budget, DatasetSpec, EvaluatorSpec, Precision
+from genbench.specs import Budget, DatasetSpec, Division, EvaluatorSpec, Precision
 
 STRICT = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 """Pydantic's configuration of every file: no unknown keys, no coercion."""
@@ -126,6 +126,8 @@ class Benchmark:
         dataset, evaluator, second_evaluator: what it names, resolved; the second one is optional.
         dev: whether scores are against the validation fold of the training split; never in a leaderboard.
         custom_budget: whether the budget was overridden; never in a leaderboard.
+        division: ``open`` for the table of samples that were made outside genbench. It is the same definition, with the
+            same digest, in a folder of its own.
     """
 
     file: BenchmarkFile
@@ -134,6 +136,7 @@ class Benchmark:
     second_evaluator: EvaluatorSpec | None = None
     dev: bool = False
     custom_budget: bool = False
+    division: Division = "closed"
 
     @property
     def name(self) -> str:
@@ -141,8 +144,9 @@ class Benchmark:
 
     @property
     def folder(self) -> str:
-        """The name of its folder under ``results/``. Off-leaderboard records stand apart."""
-        return "+".join([self.name] + self.dev * ["dev"] + self.custom_budget * [f"budget-{self.digest[:8]}"])
+        """The name of its folder under ``results/``. Off-leaderboard records and the open division stand apart."""
+        parts = [self.name] + (self.division == "open") * ["open"] + self.dev * ["dev"]
+        return "+".join(parts + self.custom_budget * [f"budget-{self.digest[:8]}"])
 
     @property
     def budget(self) -> Budget:

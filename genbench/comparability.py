@@ -55,6 +55,10 @@ def why_foreign(benchmark: Benchmark, record: Record) -> str | None:
     the budget that it was run under and the split that it was scored against stand in it besides.
     """
     of = record.benchmark
+    if record.division != benchmark.division:
+        if record.division == "open":
+            return "of the open division: samples from outside, of whose making nothing is known"
+        return "of the closed division: trained by genbench under the budget"
     if of.dev != benchmark.dev:
         return "of --dev: scored against the validation fold" if of.dev else "not of --dev"
     if of.custom_budget != benchmark.custom_budget:

@@ -1,13 +1,17 @@
-"""Two models side by side: for each metric the difference, its interval and test, the probability of improvement."""
+"""Two models side by side: for each metric the difference, its interval and test, the probability of improvement.
+
+Several pairs, such as all models of two results folders, are compared in one family of tests.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from genbench.columns import OURS, Column, columns_of
+from genbench.columns import COSTS, OURS, Column, columns_of
 from genbench.comparability import LeftOut, select, why_different, why_not_demanded
+from genbench.power import detectable
 from genbench.record import Record, Score
 from genbench.rows import MARKS, withheld_scores
 from genbench.statistics import (
@@ -67,6 +71,8 @@ class Compared:
         verdict: in words.
         decided: whether there is one; else ``verdict`` says why not.
         flags: of either side, seed to the warning that belongs to its value.
+        detectable: the smallest difference of means, or ratio of them above 1, that would have been found with a
+            probability of :data:`genbench.power.POWER`, whatever the family's other tests say; None without a verdict.
     """
 
     column: Column
@@ -80,15 +86,57 @@ class Compared:
     verdict: str
     decided: bool = False
     flags: tuple[dict[int, str], dict[int, str]] = field(default_factory=lambda: ({}, {}))
+    detectable: float | None = None
+
+    @property
+    def winner(self) -> Literal["A", "B"] | None:
+        """Which side is significantly better; None where neither is, or there is no verdict."""
+        if not self.decided or self.difference is None or self.p_adjusted is None or self.p_adjusted > ALPHA:
+            return None
+        a_is_lower = self.difference.value < (1.0 if self.difference.log_scale else 0.0)
+        return "A" if a_is_lower == (self.column.better == "lower") else "B"
 
 
 @dataclass(frozen=True)
 class NotCompared:
-    """A metric that both sides ought to have and that is not compared, and why."""
+    """A metric that both sides ought to have and that is not compared, and why.
+
+    Attributes:
+        lacking: of which side there is no number that may be compared with any; of neither where the two were measured
+            differently.
+    """
+
+    column: Column
+    reason: str
+    lacking: tuple[bool, bool]
+
+    @property
+    def key(self) -> str:
+        return self.column.key
+
+    @property
+    def title(self) -> str:
+        return self.column.title
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What both sides cost: means over the seeds that are ok. Not tested: times are of a machine and its load.
+
+    Attributes:
+        key, title: of the cost.
+        a, b: None where no seed has it.
+    """
 
     key: str
     title: str
-    reason: str
+    a: float | None
+    b: float | None
+
+    @property
+    def ratio(self) -> float | None:
+        """A / B; None where either is unknown or B is 0."""
+        return self.a / self.b if self.a is not None and self.b else None
 
 
 @dataclass(frozen=True)
@@ -100,6 +148,7 @@ class Comparison:
     b: Side
     metrics: tuple[Compared, ...]
     refused: tuple[NotCompared, ...]
+    costs: tuple[Cost, ...] = ()
 
 
 def side_of(benchmark: Benchmark, loaded: Loaded, model: str, name: str, anchors: Collection[str] = ()) -> Side:
@@ -130,7 +179,31 @@ def compare(
         wanted: keys of the scores to compare, all of them if there is none. Holm's family is what of them has a
             better and a worse: a descriptive score or a test of copying is not tested.
     """
-    plugins = plugins or {}
+    return compare_all(benchmark, metrics, [(a, b)], plugins, wanted)[0]
+
+
+def compare_all(
+    benchmark: Benchmark,
+    metrics: Sequence[MetricSpec],
+    pairs: Sequence[tuple[Side, Side]],
+    plugins: Mapping[str, str] | None = None,
+    wanted: Sequence[str] = (),
+) -> list[Comparison]:
+    """Each pair as by :func:`compare`, with Holm's correction over the tests of all pairs."""
+    found = [_measured(benchmark, metrics, a, b, plugins or {}, wanted) for a, b in pairs]
+    corrected = iter(_corrected([entry for comparison in found for entry in comparison.metrics]))
+    return [replace(of, metrics=tuple(next(corrected) for _ in of.metrics)) for of in found]
+
+
+def _measured(
+    benchmark: Benchmark,
+    metrics: Sequence[MetricSpec],
+    a: Side,
+    b: Side,
+    plugins: Mapping[str, str],
+    wanted: Sequence[str],
+) -> Comparison:
+    """A pair with its tests, uncorrected, and without verdicts."""
     own = {metric.name: metric.group for metric in metrics if plugins.get(metric.name, OURS) == OURS}
     compared: list[Compared] = []
     refused: list[NotCompared] = []
@@ -139,16 +212,30 @@ def compare(
             continue
         found = [_scores(benchmark, side, column, metrics, own) for side in (a, b)]
         reasons = [of for of in found if isinstance(of, str)]
-        scores = [of for of in found if not isinstance(of, str)]
-        why = "; ".join(reasons) or _why_incomparable(a, scores[0], b, scores[1])
+        scores = [{} if isinstance(of, str) else of for of in found]
+        lacking = (not scores[0], not scores[1])
+        why = "; ".join(reasons) or _why_different(a, scores[0], b, scores[1])
         if why:
-            refused.append(NotCompared(column.key, column.title, why))
+            refused.append(NotCompared(column, why, lacking))
         elif all(scores):
             compared.append(_compared(column, a, scores[0], b, scores[1]))
         elif any(scores) or wanted:
-            lacking = " and ".join(side.name for side, of in zip((a, b), scores, strict=True) if not of)
-            refused.append(NotCompared(column.key, column.title, f"no such score of {lacking}"))
-    return Comparison(benchmark, a, b, _corrected(compared), tuple(refused))
+            names = " and ".join(side.name for side, of in zip((a, b), scores, strict=True) if not of)
+            refused.append(NotCompared(column, f"no such score of {names}", lacking))
+    return Comparison(benchmark, a, b, tuple(compared), tuple(refused), _costs(a, b))
+
+
+def _costs(a: Side, b: Side) -> tuple[Cost, ...]:
+    costs = []
+    for key, title, source in COSTS:
+        means = []
+        for side in (a, b):
+            values = [source(record) for record in side.good]
+            numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+            means.append(mean_interval(numbers).mean if numbers else None)
+        if means != [None, None]:
+            costs.append(Cost(key, title, *means))
+    return tuple(costs)
 
 
 def _scores(
@@ -163,6 +250,8 @@ def _scores(
     if any(record.scores[key].kind != "metric" and record.audit is None for record in having):
         return f"the likelihood of {side.name} is unaudited"
     scores = {record.seed: record.scores[key] for record in having}
+    if any(score.kind == "estimate" for score in scores.values()):
+        return f"the likelihood of {side.name} is an estimate and no bound"
     for seed, score in scores.items():
         group = column.group if key.partition("@")[0] in own else None
         if why := why_not_demanded(benchmark, key, score, group):
@@ -174,14 +263,11 @@ def _scores(
     return scores
 
 
-def _why_incomparable(a: Side, of_a: Mapping[int, Score], b: Side, of_b: Mapping[int, Score]) -> str | None:
+def _why_different(a: Side, of_a: Mapping[int, Score], b: Side, of_b: Mapping[int, Score]) -> str | None:
     """Why one side's score may not be compared with the other's, or None; each is alike within."""
     if not of_a or not of_b:
         return None
     first, second = next(iter(of_a.values())), next(iter(of_b.values()))
-    for side, score in ((a, first), (b, second)):
-        if score.kind == "estimate":
-            return f"the likelihood of {side.name} is an estimate and no bound"
     if first.kind == second.kind and (why := why_different(first, second)):
         return f"{a.name} and {b.name} were measured differently: {why}"
     return None
@@ -234,7 +320,7 @@ def _flags(scores: Mapping[int, Score]) -> dict[int, str]:
     return {seed: score.flag for seed, score in scores.items() if score.flag}
 
 
-def _corrected(compared: Sequence[Compared]) -> tuple[Compared, ...]:
+def _corrected(compared: Sequence[Compared]) -> list[Compared]:
     """With p-values corrected over all that were tested, and the verdicts that follow."""
     tests = [entry.difference.p for entry in compared if entry.difference and entry.difference.p is not None]
     adjusted = iter(holm(tests))
@@ -244,27 +330,26 @@ def _corrected(compared: Sequence[Compared]) -> tuple[Compared, ...]:
             entry = replace(entry, p_adjusted=next(adjusted))
         if not entry.verdict:
             why = _why_undecided(entry)
-            entry = replace(entry, verdict=why or _verdict(entry), decided=not why)
+            entry = replace(entry, verdict=why, decided=not why)
+        if entry.decided and entry.difference:
+            # Holm's correction tests the smallest p-value at this level, and the others at higher ones.
+            least = detectable(entry.difference, ALPHA / len(tests))
+            entry = replace(entry, verdict=_verdict(entry), detectable=least)
         done.append(entry)
-    return tuple(done)
+    return done
 
 
-def _why_undecided(entry: Compared) -> str | None:
+def _why_undecided(entry: Compared) -> str:
     if entry.p_adjusted is None:
         return "not tested: one seed"
-    return f"none: a verdict needs {MIN_SEEDS} seeds" if min(entry.a.n, entry.b.n) < MIN_SEEDS else None
+    return f"none: a verdict needs {MIN_SEEDS} seeds" if min(entry.a.n, entry.b.n) < MIN_SEEDS else ""
 
 
 def _verdict(entry: Compared) -> str:
-    difference, p = entry.difference, entry.p_adjusted
-    assert difference is not None
-    assert p is not None
-    if p > ALPHA:
+    if entry.winner is None:
         return "not distinguishable"
-    a_is_lower = difference.value < (1.0 if difference.log_scale else 0.0)
-    winner = 0 if a_is_lower == (entry.column.better == "lower") else 1
-    name, loser = "AB"[winner], "AB"[1 - winner]
-    if entry.kinds[1 - winner] in ("iwae", "bound"):
+    loser = "B" if entry.winner == "A" else "A"
+    if entry.kinds["AB".index(loser)] in ("iwae", "bound"):
         # What lies under a higher bound is unknown: its true value may be the lower one.
-        return f"{name} is lower than the bound of {loser}"
-    return f"{name} is better"
+        return f"{entry.winner} is lower than the bound of {loser}"
+    return f"{entry.winner} is better"

@@ -19,6 +19,11 @@ def from_1(raw: Raw) -> Raw:
     return {**_with(raw, "record", warnings=[]), "schema": 2, "attempts": attempts}
 
 
+def from_2(raw: Raw) -> Raw:
+    """Schema 3 has divisions; every run before it was trained by genbench."""
+    return {**_with(raw, "record", division="closed"), "schema": 3}
+
+
 def _with(table: Any, where: str, **fields: Any) -> Any:
     """A table with the fields that the next schema has; what is no table stays what it is."""
     if not isinstance(table, dict):
@@ -29,7 +34,7 @@ def _with(table: Any, where: str, **fields: Any) -> Any:
     return {**table, **fields}
 
 
-STEPS: dict[int, Callable[[Raw], Raw]] = {1: from_1}
+STEPS: dict[int, Callable[[Raw], Raw]] = {1: from_1, 2: from_2}
 """Schema to what makes its records those of the next one."""
 
 

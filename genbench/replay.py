@@ -13,6 +13,7 @@ from genbench.matrix import PlannedRun, choose
 from genbench.record import Record, stable
 from genbench.selection import load_benchmark, select_model
 from genbench.store import RECORD, RunKey, Store, model_folder, sha256_of
+from genbench.verification import VERIFICATION
 
 if TYPE_CHECKING:
     from genbench.benchmark import Benchmark
@@ -94,7 +95,9 @@ def links(store: Store, text: str) -> list[Path]:
     if len(parts) > 1:
         model, _, seed = parts[1].rpartition("/")
         named.append(store.root / parts[0] / model_folder(model) / seed)
-    passed_over = [entry.path for entry in store.load(parts[0]).unreadable if entry.path.name != RECORD]
+    passed_over = [
+        entry.path for entry in store.load(parts[0]).unreadable if entry.path.name not in (RECORD, VERIFICATION)
+    ]
     return [
         path
         for path in passed_over

@@ -15,7 +15,7 @@ from genbench.errors import BenchmarkError, GenbenchError, SpecError
 if TYPE_CHECKING:
     from genbench.benchmark import Benchmark, BenchmarkFile
     from genbench.plugins import Registered, Registry
-    from genbench.specs import DatasetSpec, EvaluatorSpec, MetricSpec, ModelSpec
+    from genbench.specs import DatasetSpec, Division, EvaluatorSpec, MetricSpec, ModelSpec
 
 Value = bool | int | float | str
 
@@ -115,7 +115,11 @@ def parse_budget(items: Iterable[str]) -> dict[str, int | float | str | None]:
 
 
 def load_benchmark(
-    registry: Registry, name_or_path: str, dev: bool = False, budget_overrides: Mapping[str, Any] | None = None
+    registry: Registry,
+    name_or_path: str,
+    dev: bool = False,
+    budget_overrides: Mapping[str, Any] | None = None,
+    division: Division = "closed",
 ) -> Benchmark:
     """The benchmark of that name, or in that ``.toml`` file, with all that it names resolved and checked.
 
@@ -124,6 +128,7 @@ def load_benchmark(
         name_or_path: an installed benchmark's name, or a path (it ends in ``.toml`` or holds a separator).
         dev: score against the validation fold.
         budget_overrides: changes to ``[budget]``, as of :func:`parse_budget`.
+        division: whose results are meant.
 
     Raises:
         GenbenchError: for an unknown name (naming the nearest) or a definition that can't be used, with file,
@@ -152,7 +157,7 @@ def load_benchmark(
         raise refusal([str(error), *unfit], source) from None
     if unfit:
         raise refusal(unfit, source)
-    benchmark = Benchmark(file, dataset, evaluator, second, dev=dev)
+    benchmark = Benchmark(file, dataset, evaluator, second, dev=dev, division=division)
     return benchmark.with_budget(dict(budget_overrides)) if budget_overrides else benchmark
 
 

@@ -31,6 +31,9 @@ FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """Of a data set's file: nothing that leads out of a folder."""
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
+Division = Literal["closed", "open"]
+"""``closed``: trained by genbench under the benchmark's budget. ``open``: samples from outside, scored as a run's."""
+
 Precision = Literal["float32", "bf16"]
 """Of the arithmetic in training and sampling."""
 

@@ -94,6 +94,7 @@ class Difference:
         low, high: ends of its interval; None where a group has one value, or an end is no finite number.
         p: of Welch's test that it is none, two-sided, in [0, 1]; None where a group has one value.
         log_scale: whether it was taken of logarithms.
+        degrees: of freedom, of Welch and Satterthwaite; None without a test, or where no group varies.
     """
 
     value: float
@@ -101,6 +102,7 @@ class Difference:
     high: float | None
     p: float | None
     log_scale: bool
+    degrees: float | None = None
 
 
 def welch(a: Sequence[float], b: Sequence[float], log_scale: bool = False, level: float = LEVEL) -> Difference:
@@ -141,7 +143,7 @@ def welch(a: Sequence[float], b: Sequence[float], log_scale: bool = False, level
     half = student_t(degrees, level) * error
     p = two_sided(difference / error, degrees)
     ends = _interval(back(difference - half), back(difference + half))
-    return Difference(back(difference), *ends, p, log_scale)
+    return Difference(back(difference), *ends, p, log_scale, degrees)
 
 
 def two_sided(t: float, degrees: float) -> float:

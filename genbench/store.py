@@ -20,7 +20,7 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from genbench.claims import LEFTOVER, Claim, FencedOff, Work, as_store_error
@@ -30,6 +30,7 @@ from genbench.errors import GenbenchError, RecordError, StoreError, clean
 from genbench.ledger import Ledger, read_ledger
 from genbench.record import UNFINISHED, Record
 from genbench.strict_json import MAX_RECORD_BYTES
+from genbench.verification import VERIFICATION, Verification, load_verification
 
 __all__ = [
     "MAX_RECORD_BYTES", "RECORD", "Claim", "FencedOff", "Loaded", "RunKey", "Store", "Unreadable", "as_store_error",
@@ -70,10 +71,14 @@ class Unreadable:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a results folder holds: the records that can be trusted and those that were passed over."""
+    """What a results folder holds: the records that can be trusted and those that were passed over.
+
+    ``verifications`` has, by the record's run, what ``genbench verify --accept`` found of it.
+    """
 
     records: list[Record]
     unreadable: list[Unreadable]
+    verifications: dict[str, Verification] = field(default_factory=dict)
 
 
 def model_folder(name: str) -> str:
@@ -131,14 +136,27 @@ class Store:
         loaded = Loaded([], [])
         for path in self._record_paths(benchmark):
             try:
-                loaded.records.append(self._read(path))
+                record = self._read(path)
             except (RecordError, OSError) as error:
                 loaded.unreadable.append(Unreadable(path, str(error)))
+                continue
+            loaded.records.append(record)
+            try:
+                verification = load_verification(path.parent, below=self.root)
+            except (RecordError, OSError) as error:
+                loaded.unreadable.append(Unreadable(path.with_name(VERIFICATION), str(error)))
+                continue
+            if verification is not None:
+                loaded.verifications[record.run] = verification
         for path in self._stray_paths(benchmark):
             loaded.unreadable.append(Unreadable(path, "its folder is not named seed-<number>, as that of a run is"))
         for path in self._links(benchmark):
             loaded.unreadable.append(Unreadable(path, "is a link; links in a results folder are not followed"))
         return loaded
+
+    def benchmarks(self) -> list[str]:
+        """The names of the folders that hold records of runs, ascending: of benchmarks and of their variants."""
+        return [folder.name for folder in _folders(self.root) if any(self._record_paths(folder.name))]
 
     def find_all(self, text: str) -> list[Path]:
         """The folders of the runs that a person names: one run, a model's runs or a benchmark's.

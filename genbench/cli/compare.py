@@ -1,8 +1,7 @@
-"""``genbench compare``: two models, metric by metric."""
+"""``genbench compare``: two models, two versions of one, or two results folders, metric by metric."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +19,11 @@ from genbench.errors import GenbenchError, NothingSelected
 from genbench.report.printable import json_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from genbench.benchmark import Benchmark
-    from genbench.comparison import Side
+    from genbench.comparison import Comparison, Side
+    from genbench.regression import Verdict
     from genbench.store import Store
 
 
@@ -36,6 +38,12 @@ if TYPE_CHECKING:
     metavar="SCORE",
     help="Compare this score only, such as fid. May be repeated; p-values are corrected over those that are compared.",
 )
+@click.option(
+    "--fail-on-regression",
+    is_flag=True,
+    help="A is the baseline and B the candidate: exit 3 if B is significantly worse in a ranked score, has a seed that "
+    "is not ok where A's is, or lacks a score of A's or has a warning that A's has not; exit 5 if that can't be told.",
+)
 @results_option
 @click.option(
     "--results-b",
@@ -45,18 +53,28 @@ if TYPE_CHECKING:
 )
 @dev_option
 @budget_option
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["rich", "md", "json"]),
+    default="rich",
+    show_default=True,
+    help="rich: for a terminal, fitted to its width. md: for a comment on a pull request.",
+)
 @json_option
 def command(
     a: str,
     b: str,
     benchmark: str,
     metrics: tuple[str, ...],
+    fail_on_regression: bool,
     results: Path,
     results_b: Path | None,
     dev: bool,
     budget: tuple[str, ...],
+    format_: str,
     as_json: bool,
-) -> None:
+) -> int | None:
     """Compare the models A and B, as they stand in the results of one benchmark.
 
     For each metric: both means over seeds, their difference (the ratio, for scores on a log scale) with a 95 %
@@ -65,18 +83,23 @@ def command(
     them, have none. What was not measured in the same way is not compared,
     with the reason; a model with failed seeds is not tested, since the seeds that are left would flatter it.
 
-    A and B are written as in the table. With --results-b they may be the same model of two folders.
+    A and B are written as in the table. MODEL@VERSION is a version of a model, also one that newer runs have
+    superseded: VERSION is that of its plugin, or the first 6 hex digits or more of its code's hash. With --results-b
+    they may be the same model of two folders. If A and B are results folders, all models in both are compared, with
+    one correction over all tests.
 
     \b
     Examples:
       genbench compare dcgan wgan-gp
       genbench compare vae 'vae[latent=16]' -b digits --metric fid --metric bits_per_dim
-      genbench compare dcgan dcgan --results-b other/results --json
+      genbench compare my-model@1.2.0 my-model --fail-on-regression
+      genbench compare my-model my-model --results baseline --results-b results --fail-on-regression --format md
+      genbench compare baseline/ results/ --json
     """
     from genbench.columns import columns_of
-    from genbench.comparison import compare
+    from genbench.comparison import compare_all
     from genbench.leaderboard import anchors_of, metrics_of
-    from genbench.report.legend import shortened
+    from genbench.regression import judged
     from genbench.selection import load_benchmark, parse_budget
     from genbench.store import Store
 
@@ -87,50 +110,152 @@ def command(
     for metric in metrics:
         if metric not in known:
             raise GenbenchError.unknown(f"score of {chosen.name}", metric, known)
-    if a == b and results_b is None:
-        raise click.UsageError(f"A and B are both {a!r}; name two models, or a second folder with --results-b")
-    known_points = anchors_of(registry)
-    left = _side(Store(results), chosen, a, results_b is not None, known_points)
-    right = _side(Store(results_b or results), chosen, b, results_b is not None, known_points)
-    comparison = compare(chosen, specs, left, right, plugins, metrics)
-    if not comparison.metrics:
-        reasons = ["  " + shortened(f"{entry.title}: {entry.reason}") for entry in comparison.refused]
-        lines = [f"{left.name} and {right.name} have no score that can be compared", *reasons]
-        raise NothingSelected("\n".join(lines))
-    if as_json:
-        from genbench.report.comparison import document
+    anchors = anchors_of(registry)
+    folders = _folders(a, b, chosen, results_b)
+    summary: list[str] = []
+    if folders:
+        pairs, summary = _pairs(*folders, chosen, anchors, fail_on_regression)
+    else:
+        if a == b and results_b is None:
+            raise click.UsageError(
+                f"A and B are both {a!r}; name two models, two versions ({a}@VERSION), or a second folder with "
+                "--results-b"
+            )
+        left = _side(Store(results), chosen, a, results_b is not None, anchors)
+        right = _side(Store(results_b or results), chosen, b, results_b is not None, anchors, fail_on_regression)
+        pairs = [(left, right)]
+    comparisons = compare_all(chosen, specs, pairs, plugins, metrics)
+    verdict = judged(comparisons) if fail_on_regression else None
+    if not any(of.metrics for of in comparisons) and not (verdict and verdict.regressions):
+        _refuse(comparisons)
+    _show(comparisons, verdict, "json" if as_json else format_, summary, bool(folders))
+    return verdict.exit_code if verdict else None
 
-        click.echo(json_text(document(comparison)))
-        return
-    from genbench.report.comparison import print_comparison
-    from genbench.report.console import console
 
-    print_comparison(comparison, console())
+def _folders(a: str, b: str, benchmark: Benchmark, results_b: Path | None) -> tuple[Store, Store] | None:
+    """Both results folders, where A and B name folders and no models."""
+    from genbench.store import Store
+
+    named = [Path(of).is_dir() and ("/" in of or Path(of, benchmark.folder).is_dir()) for of in (a, b)]
+    if not any(named):
+        return None
+    if not all(named):
+        folder, other = (a, b) if named[0] else (b, a)
+        raise click.UsageError(f"{folder} is a folder, and {other} is none; name two models, or two results folders")
+    if results_b is not None:
+        raise click.UsageError("A and B are results folders, so that there is nothing for --results-b to say")
+    return Store(Path(a)), Store(Path(b))
 
 
-def _side(store: Store, benchmark: Benchmark, model: str, with_folder: bool, anchors: Sequence[str]) -> Side:
-    """The records of a model, by the name that a person gives, options in any order.
+def _pairs(
+    a: Store, b: Store, benchmark: Benchmark, anchors: Sequence[str], also_lacking: bool
+) -> tuple[list[tuple[Side, Side]], list[str]]:
+    """The sides of every model that both folders have, and lines on the others.
+
+    Args:
+        also_lacking: whether a model that only A has is a pair too, with nothing on the side of B.
 
     Raises:
-        GenbenchError: if there is no such model, naming the nearest.
+        NothingSelected: if there is none.
+    """
+    from genbench.comparison import side_of
+
+    loaded = [store.load(benchmark.folder) for store in (a, b)]
+    sides = [
+        {
+            name: side_of(benchmark, of, name, name, anchors)
+            for name in sorted({record.model.name for record in of.records})
+        }
+        for of in loaded
+    ]
+    good = [{name: side for name, side in of.items() if side.good} for of in sides]
+    pairs, alone = [], []
+    for name, left in good[0].items():
+        if name in good[1] or also_lacking:
+            pairs.append((left, sides[1].get(name) or side_of(benchmark, loaded[1], name, name, anchors)))
+        else:
+            alone.append(name)
+    if not pairs:
+        raise NothingSelected(f"no model has results of {benchmark.folder} in both {a.root} and {b.root}")
+    lines = [f"A = {a.root}, B = {b.root}. p-values are corrected over the tests of all models."]
+    lines += [f"Only in A: {', '.join(alone)}."] if alone else []
+    more = [name for name in good[1] if name not in good[0]]
+    lines += [f"Only in B: {', '.join(more)}."] if more else []
+    unread = sum(len(of.unreadable) for of in loaded)
+    return pairs, lines + ([f"{unread} records could not be read; `genbench doctor` names them."] if unread else [])
+
+
+def _side(
+    store: Store,
+    benchmark: Benchmark,
+    text: str,
+    with_folder: bool,
+    anchors: Sequence[str],
+    may_lack: bool = False,
+) -> Side:
+    """The records of a model, or of one version of it, by the name that a person gives, options in any order.
+
+    Args:
+        may_lack: whether all of its runs may have failed.
+
+    Raises:
+        GenbenchError: if there is no such model or version, naming the nearest, or several codes are of the version.
         NothingSelected: if the folder has no records, or none of this model belongs to the benchmark or is ok.
     """
     from genbench.comparison import side_of
     from genbench.report.legend import shortened
     from genbench.selection import model_string, parse_model
+    from genbench.superseded import of_version, split_version
 
     loaded = store.load(benchmark.folder)
     known = {record.model.name for record in loaded.records}
     if not known:
         hint = f"get some with `genbench run --all -b {benchmark.name}`"
         raise NothingSelected(f"no results of {benchmark.folder} in {store.root}; {hint}")
+    model, version = (text, None) if text in known else split_version(text)
     wanted = model if model in known else model_string(*parse_model(model))
-    if wanted not in known:
+    name = wanted if version is None else f"{wanted}@{version}"
+    if version is not None:
+        loaded = of_version(store, benchmark, loaded.records, wanted, version)
+    elif wanted not in known:
         raise GenbenchError.unknown(f"model (in {store.root / benchmark.folder})", model, known)
-    name = f"{wanted} ({store.root})" if with_folder else wanted
+    if with_folder:
+        name = f"{name} ({store.root})"
     side = side_of(benchmark, loaded, wanted, name, anchors)
-    if not side.good:
+    if not side.good and not (may_lack and side.records):
         reasons = ["  " + shortened(f"{entry.run}: {entry.reason}") for entry in side.left_out]
         reasons += ["  " + shortened(f"{record.run}: {record.status}: {record.reason}") for record in side.records]
         raise NothingSelected("\n".join([f"{name} has no run that can be compared on {benchmark.folder}:", *reasons]))
     return side
+
+
+def _refuse(comparisons: Sequence[Comparison]) -> None:
+    """Raises NothingSelected, with the reasons for which no score can be compared."""
+    from genbench.report.legend import shortened
+
+    lines = []
+    for of in comparisons:
+        reasons = ["  " + shortened(f"{entry.title}: {entry.reason}") for entry in of.refused]
+        lines += [f"{of.a.name} and {of.b.name} have no score that can be compared", *reasons]
+    raise NothingSelected("\n".join(lines))
+
+
+def _show(
+    comparisons: Sequence[Comparison], verdict: Verdict | None, format_: str, summary: Sequence[str], folders: bool
+) -> None:
+    from genbench.report import comparison_text as text
+
+    if format_ == "json":
+        whole = text.document_of_all(comparisons, verdict) if folders else text.document(comparisons[0], verdict)
+        click.echo(json_text(whole))
+    elif format_ == "md":
+        page = text.markdown_of_all(comparisons, summary, verdict) if folders else None
+        click.echo(page or text.markdown(comparisons[0], verdict), nl=False)
+    else:
+        from genbench.report.comparison import print_all, print_comparison
+        from genbench.report.console import console
+
+        if folders:
+            print_all(comparisons, summary, console(), verdict)
+        else:
+            print_comparison(comparisons[0], console(), verdict)

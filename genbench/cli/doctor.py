@@ -280,7 +280,10 @@ def _remedy(unreadable: Path) -> str:
     """What to do about what stands in a run's place and can't be read."""
     from genbench.newer import newer_schema
     from genbench.store import RECORD, SEED_FOLDER
+    from genbench.verification import VERIFICATION
 
+    if unreadable.name == VERIFICATION:
+        return "verify the run again with `genbench verify ... --accept`, or remove the file"
     if unreadable.name != RECORD:
         return "put the folder itself in the link's place, or remove the link"
     if not SEED_FOLDER.match(unreadable.parent.name):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 import struct
 import zipfile
 import zlib
@@ -29,6 +30,8 @@ MAX_SIZE = 1 << 40
 """Of one dimension."""
 MAX_RATIO, FREE_BYTES = 250, 64 << 20
 """An array may be that many times larger than its packed form, or so large whatever that is: a bomb is 1,000 times."""
+MAX_WORD = 32
+"""Characters of a text that is an array."""
 PIECE = 1 << 20
 """Bytes unpacked at a time, so that memory is taken for what has come and not for what is claimed."""
 ENCRYPTED = 1
@@ -74,6 +77,32 @@ def read_npz(path: Path, name: str, beside: str | None = None) -> np.ndarray | N
         except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError, struct.error, OverflowError) as error:
             # RuntimeError's subclass NotImplementedError is zipfile's word for what it lacks.
             raise ValueError(f"is damaged, or no .npz: {error}") from None
+
+
+def read_word(path: Path, name: str) -> str:
+    """The short text that an ``.npz`` file holds as an array without dimensions, of Unicode characters.
+
+    Raises:
+        OSError, ValueError: as :func:`read_npz`; also if it is missing or longer than ``MAX_WORD``.
+    """
+    with open_regular(path, MAX_BYTES) as stream:
+        _check_directory(stream)
+        try:
+            with zipfile.ZipFile(stream) as archive:
+                member = _members(archive).get(name)
+                if member is None or member.file_size > MAX_HEADER + 4 * MAX_WORD or member.flag_bits & ENCRYPTED:
+                    raise ValueError(f"lacks {name!r}, or holds more under that name than a word")
+                with archive.open(member) as packed:
+                    content = packed.read(MAX_HEADER + 4 * MAX_WORD)
+        except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError, struct.error, OverflowError) as error:
+            raise ValueError(f"is damaged, or no .npz: {error}") from None
+    header, _, characters = content.partition(b"\n")
+    if not header.startswith(b"\x93NUMPY\x01\x00") or not re.search(rb"'descr': '<U[0-9]{1,2}'.*'shape': \(\)", header):
+        raise ValueError(f"holds no word under {name!r}")
+    try:
+        return characters.decode("utf-32-le").rstrip("\0")
+    except UnicodeDecodeError:
+        raise ValueError(f"holds no word under {name!r}") from None
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:

@@ -115,7 +115,7 @@ def draw_samples(
     """
     watch = watch or Watch()
     position = ("repeat", repeat) if repeat else ()
-    labels = _sample_labels(job, n, position)
+    labels = sample_labels(job, n, position)
     chunks = []
     for chunk, first in enumerate(range(0, n, job.samples.chunk)):
         size = min(job.samples.chunk, n - first)
@@ -229,7 +229,7 @@ def _prepare(job: Job, model: Model, x: np.ndarray, labels: np.ndarray | None, w
     return {"images": handed, "flops": flops, "seconds": time.monotonic() - began}
 
 
-def _sample_labels(job: Job, n: int, position: tuple[str | int, ...]) -> np.ndarray | None:
+def sample_labels(job: Job, n: int, position: tuple[str | int, ...]) -> np.ndarray | None:
     """Labels from the training split's class frequencies, for a conditional model."""
     if not job.conditional:
         return None

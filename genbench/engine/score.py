@@ -14,15 +14,13 @@ from genbench.engine.checkpoint import whole_file
 from genbench.engine.contract import SCORE_COLUMN, prepare_torch
 from genbench.engine.curve import write_csv
 from genbench.engine.environment import changes, describe
-from genbench.engine.grid import GRID_CHANNELS, write_grid
+from genbench.engine.grid import GRID, GRID_CHANNELS, write_grid
 from genbench.engine.measure import keep_seen
 from genbench.engine.scoring import Bench
 from genbench.engine.scoring import score as score_material
 from genbench.engine.spelling import write_spelled
 from genbench.job import SEEN, TRAINING_CURVE, Job, outcome_file
 from genbench.record import Score
-
-GRID = 64
 
 
 def score(job: Job) -> dict[str, Any]:

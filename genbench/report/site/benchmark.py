@@ -1,0 +1,102 @@
+"""The page of a benchmark: its table, charts, samples, what its columns mean, and how to get the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from genbench.leaderboard import Leaderboard
+from genbench.report import legend
+from genbench.report.site import commands
+from genbench.report.site.figures import Figure
+from genbench.report.site.metrics import Metric, cost_titles, is_real
+from genbench.report.site.pictures import Samples
+from genbench.report.site.table import table
+from genbench.report.site.templates import render
+
+if TYPE_CHECKING:
+    from genbench.report.nearest import Nearest
+
+DOWNLOADS = (("leaderboard.csv", "CSV"), ("leaderboard.md", "Markdown"), ("leaderboard.tex", "LaTeX"),
+             ("leaderboard.json", "JSON, with the value of each seed"))  # fmt: skip
+
+
+def page(
+    board: Leaderboard,
+    metrics: Sequence[Metric],
+    links: Mapping[str, str],
+    gallery: Mapping[str, Samples],
+    nearest: Mapping[str, Nearest],
+    figures: Sequence[Figure],
+    definition: str,
+    updated: str,
+) -> str:
+    """The text of the page.
+
+    Args:
+        links: model to the address of its page.
+        gallery: model to its first samples, of the models that have any.
+        nearest: model to its nearest training examples.
+        definition: name of the benchmark's file beside the page, or empty.
+        updated: day of the newest run.
+    """
+    benchmark = board.benchmark
+    return render(
+        "benchmark.html",
+        root="../",
+        script=True,
+        benchmark=benchmark,
+        file=benchmark.file,
+        budget=benchmark.budget,
+        dataset=benchmark.dataset,
+        evaluators=[entry for entry in (benchmark.evaluator, benchmark.second_evaluator) if entry],
+        table=table(board, metrics, links),
+        metrics=metrics,
+        costs=cost_titles(board),
+        problems=legend.problems(board),
+        explanations=legend.explanations(board),
+        omissions=legend.omissions(board),
+        figures=figures,
+        gallery=_gallery(board, links, gallery),
+        nearest=_nearest(board, links, nearest),
+        environments=_environments(board),
+        commands=commands.of_board(board, definition),
+        definition=definition,
+        downloads=DOWNLOADS,
+        runs=sum(len(row.records) for row in board.rows),
+        updated=updated,
+    )
+
+
+def _gallery(board: Leaderboard, links: Mapping[str, str], gallery: Mapping[str, Samples]) -> list[dict[str, Any]]:
+    """A grid of each model, of its first seed that is ok, real data first."""
+    rows = sorted((row for row in board.rows if row.model in gallery), key=lambda row: not is_real(row))
+    return [
+        {"name": legend.named(row), "model": row.model, "href": links[row.model], "real": is_real(row),
+         "anchor": row.anchor, "samples": gallery[row.model],
+         "picture": links[row.model].removesuffix("index.html") + gallery[row.model].file}
+        for row in rows
+    ]  # fmt: skip
+
+
+def _nearest(board: Leaderboard, links: Mapping[str, str], nearest: Mapping[str, Nearest]) -> list[dict[str, Any]]:
+    rows = sorted((row for row in board.rows if row.model in nearest), key=lambda row: not is_real(row))
+    return [
+        {"name": legend.named(row), "model": row.model, "href": links[row.model], "anchor": row.anchor,
+         "nearest": nearest[row.model], "folder": links[row.model].removesuffix("index.html")}
+        for row in rows
+    ]  # fmt: skip
+
+
+def _environments(board: Leaderboard) -> list[dict[str, Any]]:
+    """The distinct environments of the records, with how many runs took place in each; commonest first."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in board.rows:
+        for record in row.records:
+            if record.status != "ok":
+                continue
+            values = {key: str(value) for key, value in record.environment.items()}
+            entry = found.setdefault(json.dumps(values, sort_keys=True), {"runs": 0, "values": values})
+            entry["runs"] += 1
+    return sorted(found.values(), key=lambda entry: -int(entry["runs"]))

@@ -1,0 +1,74 @@
+"""What a reader types to get a leaderboard's numbers.
+
+Records may come from elsewhere: what would be an option or an address to pip or to genbench is left out.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable
+
+from genbench import __version__
+from genbench.leaderboard import Leaderboard
+from genbench.record import Record
+
+DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,62}")
+"""What pip takes for a name and for a version, and never for an option or an address (PyPA's core metadata)."""
+
+UNPACKAGED = "unpackaged"
+"""The version of a model that came from a single file, which no package index has."""
+
+
+def of_board(board: Leaderboard, definition: str) -> list[str]:
+    """Of the whole table.
+
+    Args:
+        definition: name of the benchmark's file beside the page; empty where it is installed.
+    """
+    records = [record for row in board.rows for record in row.records]
+    models = [row.model for row in board.rows if _is_model(row.model)]
+    name = _benchmark(board, definition)
+    if board.benchmark.division == "open":
+        return [_install(records), f"genbench table -b {name} --division open"]
+    run = " ".join(["genbench run", *map(shlex.quote, models), f"-b {name}"])
+    return [_install(records), run, f"genbench table -b {name}"]
+
+
+def of_model(board: Leaderboard, model: str, definition: str) -> str:
+    """Of a model's row, all its seeds; empty where there is none to type."""
+    if board.benchmark.division == "open" or not _is_model(model):
+        return ""
+    return f"genbench run {shlex.quote(model)} -b {_benchmark(board, definition)}"
+
+
+def of_run(board: Leaderboard, record: Record, definition: str) -> list[str]:
+    """Of one run: how to make it again, and how to verify one that is there."""
+    name = _benchmark(board, definition)
+    model = record.model.name
+    if board.benchmark.division == "open" or not _is_model(model):
+        return []
+    place = shlex.quote(f"{board.benchmark.folder}/{model}/seed-{record.seed}")
+    return [
+        _install([record]),
+        f"genbench run {shlex.quote(model)} -b {name} --seeds {record.seed}",
+        f"genbench verify {place} --level 3",
+    ]
+
+
+def _install(records: Iterable[Record]) -> str:
+    wanted = {"genbench": __version__}
+    for record in records:
+        name, version = record.model.plugin, record.model.version
+        if version != UNPACKAGED and DISTRIBUTION.fullmatch(name) and VERSION.fullmatch(version):
+            wanted.setdefault(name, version)
+    return "pip install " + " ".join(shlex.quote(f"{name}=={version}") for name, version in wanted.items())
+
+
+def _is_model(name: str) -> bool:
+    return name.isprintable() and not name.startswith("-")
+
+
+def _benchmark(board: Leaderboard, definition: str) -> str:
+    return f"./{definition}" if definition else board.benchmark.name

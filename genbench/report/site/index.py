@@ -1,0 +1,145 @@
+"""The first page of a site: its benchmarks, who leads on each, and which model stands where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from genbench.columns import Column
+from genbench.leaderboard import Leaderboard
+from genbench.report import legend
+from genbench.report.numbers import decimals_of, score
+from genbench.report.site.figures import likelihood_of, quality_of
+from genbench.report.site.templates import render
+from genbench.rows import Row
+
+MOST_LEADERS = 4
+
+
+@dataclass(frozen=True)
+class Place:
+    """A model's cell in the matrix of models and benchmarks.
+
+    Attributes:
+        href: of its page.
+        text: its score of quality, or why there is none.
+        sort: the number in it, or None.
+        best: whether no contender is significantly better.
+        anchor: whether it is a point of reference.
+    """
+
+    href: str
+    text: str
+    sort: float | None
+    best: bool
+    anchor: bool
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A benchmark as the first page shows it.
+
+    Attributes:
+        folder: of its pages.
+        quality: title of the score in the matrix, with its arrow.
+        leaders: title of a score to the contenders that none beats; each a name, an address and a number.
+        places: model to its cell.
+    """
+
+    folder: str
+    title: str
+    facts: Mapping[str, str]
+    division: str
+    models: int
+    anchors: int
+    runs: int
+    quality: str
+    leaders: Mapping[str, Sequence[Mapping[str, str]]]
+    places: Mapping[str, Place]
+
+
+def summary_of(board: Leaderboard, links: Mapping[str, str]) -> Summary:
+    """What the first page says of a benchmark.
+
+    Args:
+        links: model to the address of its page, from the benchmark's folder.
+    """
+    benchmark, folder = board.benchmark, board.benchmark.folder
+    quality, likelihood = quality_of(board), likelihood_of(board)
+    budget = benchmark.budget
+    spend = f"{budget.images:,} images" + (f" or {budget.flops / 1e12:g} TFLOP" if budget.flops else "")
+    evaluators = [entry.name for entry in (benchmark.evaluator, benchmark.second_evaluator) if entry]
+    return Summary(
+        folder,
+        benchmark.file.title or benchmark.name,
+        {
+            "Data": benchmark.dataset.name,
+            "Budget": spend if benchmark.division == "closed" else "open: trained outside genbench",
+            "Evaluator": ", ".join(evaluators),
+        },
+        benchmark.division,
+        sum(not row.anchor for row in board.rows),
+        sum(row.anchor for row in board.rows),
+        sum(len(row.records) for row in board.rows),
+        quality.title if quality else "",
+        {column.title: leaders(board, column, links) for column in (quality, likelihood) if column},
+        {row.model: _place(board, row, quality, f"{folder}/{links[row.model]}") for row in board.rows},
+    )
+
+
+def leaders(board: Leaderboard, column: Column, links: Mapping[str, str]) -> list[dict[str, str]]:
+    """The contenders of rank 1, best mean first; without ranks the one with the best mean."""
+    rows = [row for row in board.rows if not row.anchor and row.complete and column.key in row.scores]
+    sign = -1 if column.better == "higher" else 1
+    rows.sort(key=lambda row: (sign * row.scores[column.key].estimate.mean, row.model))
+    first = [row for row in rows if row.scores[column.key].rank == 1] or rows[:1]
+    decimals = decimals_of(board)[column.key]
+    shown = [(row, score(row, column, decimals)) for row in first[:MOST_LEADERS]]
+    found = [
+        {"name": legend.named(row), "href": f"{board.benchmark.folder}/{links[row.model]}",
+         "number": f"{number.mark}{number.mean}"}
+        for row, number in shown
+    ]  # fmt: skip
+    if len(first) > MOST_LEADERS:
+        found.append({"name": f"and {len(first) - MOST_LEADERS} more", "href": "", "number": ""})
+    return found
+
+
+def page(summaries: Sequence[Summary], updated: str) -> str:
+    """The text of the page.
+
+    Args:
+        updated: day of the newest run.
+    """
+    return render(
+        "index.html",
+        root="",
+        script=True,
+        benchmarks=summaries,
+        models=_matrix(summaries),
+        updated=updated,
+    )
+
+
+def _matrix(summaries: Sequence[Summary]) -> list[dict[str, Any]]:
+    """A row a model, contenders first, by name; a cell a benchmark, None where it does not stand."""
+    anchors: dict[str, bool] = {}
+    for summary in summaries:
+        for model, place in summary.places.items():
+            anchors[model] = anchors.get(model, False) or place.anchor
+    return [
+        {"model": model, "name": legend.shortened(model, legend.NAME_WIDTH), "anchor": anchors[model],
+         "cells": [summary.places.get(model) for summary in summaries]}
+        for model in sorted(anchors, key=lambda name: (anchors[name], name))
+    ]  # fmt: skip
+
+
+def _place(board: Leaderboard, row: Row, column: Column | None, href: str) -> Place:
+    number = score(row, column, decimals_of(board)[column.key]) if column else None
+    if not row.ok:
+        text = row.failures[0].status if row.failures else "not run"
+    else:
+        text = f"{number.mark}{number.mean}" if number else f"{row.ok}/{row.seeds}"
+    cell = row.scores.get(column.key) if column else None
+    return Place(href, text, cell and cell.estimate.mean, cell is not None and cell.rank == 1, row.anchor)
