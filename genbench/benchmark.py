@@ -9,6 +9,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -148,14 +149,14 @@ class Benchmark:
         parts = [self.name] + (self.division == "open") * ["open"] + self.dev * ["dev"]
         return "+".join(parts + self.custom_budget * [f"budget-{self.digest[:8]}"])
 
-    @property
+    @cached_property
     def budget(self) -> Budget:
         table = dataclasses.asdict(self.file.budget)
         memory = table.pop("memory_mib") << 20
         device_memory = table.pop("device_memory_mib")
         return Budget(**table, memory=memory, device_memory=device_memory and device_memory << 20)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 (first 16 hex digits) of everything that decides a score, prose left out."""
         from genbench import PROTOCOL_VERSION

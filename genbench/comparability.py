@@ -7,7 +7,6 @@ a metric's version and parameters, has to agree; see :func:`comparable_scores`.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -69,10 +68,10 @@ def why_foreign(benchmark: Benchmark, record: Record) -> str | None:
         return f"of another definition of {of.name}: its digest is {of.digest}, not {benchmark.digest}"
     if record.seed not in benchmark.file.seeds:
         return f"seed {record.seed} is not one of the benchmark's"
-    allowed = dataclasses.asdict(benchmark.budget)
     for key in LIMITS:
-        if key in record.budget and record.budget[key] != allowed[key]:
-            return f"of another budget than its digest stands for: {key} {record.budget[key]}, not {allowed[key]}"
+        allowed = getattr(benchmark.budget, key)
+        if key in record.budget and record.budget[key] != allowed:
+            return f"of another budget than its digest stands for: {key} {record.budget[key]}, not {allowed}"
     return None
 
 
@@ -125,27 +124,30 @@ def comparable_scores(
         groups: metric to group, for genbench's own metrics.
     """
     notes: list[str] = []
-    allowed: list[tuple[Record, Scores]] = []
+    identity_of = _Identities()
+    allowed: list[tuple[Record, dict[str, str]]] = []
     for record in records:
-        scores: Scores = {}
+        ways: dict[str, str] = {}
         for name, score in record.scores.items():
             why = why_not_demanded(benchmark, name, score, groups.get(name.partition("@")[0]))
             if why is None:
-                scores[name] = score
+                ways[name] = identity_of(score)
             else:
                 notes.append(f"{record.run}: its {name} is left out: {why}")
-        allowed.append((record, scores))
+        allowed.append((record, ways))
     usual = _usual(allowed, is_anchor)
-    comparable = {}
-    for record, scores in allowed:
-        good = {name: score for name, score in scores.items() if identity(score) == usual[name, score.kind]}
-        notes += [
-            f"{record.run}: its {name} was measured in another way than the others' "
-            f"({_differing(identity(scores[name]), usual[name, scores[name].kind])}) and is left out"
-            for name in scores
-            if name not in good
-        ]
-        comparable[record.run] = good
+    comparable: dict[str, Scores] = {}
+    for record, ways in allowed:
+        comparable[record.run] = good = {}
+        for name, way in ways.items():
+            score = record.scores[name]
+            if way == usual[name, score.kind]:
+                good[name] = score
+            else:
+                notes.append(
+                    f"{record.run}: its {name} was measured in another way than the others' "
+                    f"({_differing(way, usual[name, score.kind])}) and is left out"
+                )
     return comparable, notes
 
 
@@ -154,17 +156,31 @@ def identity(score: Score) -> str:
     return json.dumps({"n": score.n, "fingerprint": score.fingerprint}, sort_keys=True, default=str)
 
 
+class _Identities:
+    """:func:`identity` of many scores, most of which are measured alike."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, str], str] = {}
+
+    def __call__(self, score: Score) -> str:
+        key = (score.n, repr(score.fingerprint))
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = identity(score)
+        return found
+
+
 def why_different(a: Score, b: Score) -> str | None:
     """In what two scores of one metric were measured differently, or None."""
     return None if identity(a) == identity(b) else _differing(identity(a), identity(b))
 
 
-def _usual(allowed: list[tuple[Record, Scores]], is_anchor: Callable[[Record], bool]) -> dict[tuple[str, str], str]:
+def _usual(allowed: list[tuple[Record, dict[str, str]]], is_anchor: Callable[[Record], bool]) -> dict[tuple[str, str], str]:
     """The identity that counts, by name and kind of score."""
     ways: dict[tuple[str, str], list[tuple[Record, str]]] = {}
-    for record, scores in allowed:
-        for name, score in scores.items():
-            ways.setdefault((name, score.kind), []).append((record, identity(score)))
+    for record, own in allowed:
+        for name, way in own.items():
+            ways.setdefault((name, record.scores[name].kind), []).append((record, way))
     return {key: _way_that_counts(found, is_anchor) for key, found in ways.items()}
 
 

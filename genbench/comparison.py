@@ -64,6 +64,7 @@ class Compared:
         a, b: means with intervals; without where a seed is missing or not ok.
         marks: what is printed before each mean.
         kinds: ``metric``, or the kinds of likelihood.
+        values: of the seeds of each.
         difference: a - b, or a / b where it is of logarithms; None where a side lacks seeds, since the seeds that are
             left flatter it.
         p_adjusted: the test's p-value after Holm's correction over the metrics tested; None without a test.
@@ -80,6 +81,7 @@ class Compared:
     b: Estimate
     marks: tuple[str, str]
     kinds: tuple[str, str]
+    values: tuple[tuple[float, ...], tuple[float, ...]]
     difference: Difference | None
     p_adjusted: float | None
     improvement: Probability | None
@@ -300,6 +302,7 @@ def _compared(column: Column, a: Side, of_a: Mapping[int, Score], b: Side, of_b:
         b=estimates[1],
         marks=(MARKS.get(kinds[0], ""), MARKS.get(kinds[1], "")),
         kinds=kinds,
+        values=(tuple(values_a), tuple(values_b)),
         difference=difference,
         p_adjusted=None,
         improvement=better,
@@ -333,7 +336,7 @@ def _corrected(compared: Sequence[Compared]) -> list[Compared]:
             entry = replace(entry, verdict=why, decided=not why)
         if entry.decided and entry.difference:
             # Holm's correction tests the smallest p-value at this level, and the others at higher ones.
-            least = detectable(entry.difference, ALPHA / len(tests))
+            least = detectable(*entry.values, entry.difference.log_scale, ALPHA / len(tests))
             entry = replace(entry, verdict=_verdict(entry), detectable=least)
         done.append(entry)
     return done

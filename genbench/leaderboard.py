@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from genbench.columns import COST_KEYS, OURS, Column, choose, columns_of
 from genbench.comparability import LeftOut, Scores, comparable_scores, select
 from genbench.errors import SpecError
+from genbench.ranking import ranks
 from genbench.record import Record
 from genbench.rows import Cell, Row, row_of
-from genbench.statistics import MIN_SEEDS, kendall_tau, ranks
+from genbench.statistics import MIN_SEEDS, kendall_tau
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -38,21 +38,22 @@ def benchmark_of(registry: Registry, record: Record, name_or_path: str | None) -
         name_or_path: of the benchmark; None for the installed one of the name in the record.
 
     Raises:
-        GenbenchError: if there is no such benchmark.
+        GenbenchError: if there is no such benchmark, or no benchmark can have the budget in the record.
     """
     name = record.benchmark.name
     if name_or_path is None and name not in registry.benchmarks:
         raise GenbenchError(f"{record.run}: no benchmark {name!r} is installed; give its file with -b {name}.toml")
     budget = _budget_table(record.budget) if record.benchmark.custom_budget else None
-    return load_benchmark(registry, name_or_path or name, dev=record.benchmark.dev, budget_overrides=budget)
+    of = record.benchmark
+    return load_benchmark(registry, name_or_path or name, of.dev, budget, record.division)
 
 
 def plan_again(registry: Registry, benchmark: Benchmark, record: Record) -> PlannedRun:
     """The run of a record, to be carried out anew.
 
     Raises:
-        VerificationFailed: if it can't come out the same: its code, configuration or benchmark is not the one that
-            is installed, or its training was ended by the clock.
+        VerificationFailed: if it can't come out the same: its code, configuration or benchmark is not the one that is
+            installed.
     """
     if benchmark.digest != record.benchmark.digest:
         raise VerificationFailed(
@@ -74,12 +75,15 @@ def plan_again(registry: Registry, benchmark: Benchmark, record: Record) -> Plan
             f"{record.run}: its configuration is not that of {record.model.name}; a model that is run with other "
             "options bears them in its name"
         )
-    if record.spent.get("ended_by") == "seconds":
-        raise VerificationFailed(
-            f"{record.run}: its training was ended by the clock after {record.spent.get('steps')} steps, which no "
-            "repetition can promise to do again"
-        )
     return PlannedRun(RunKey(benchmark.folder, record.model.name, record.seed), entry, "new", None)
+
+
+def why_not_repeatable(record: Record) -> str | None:
+    """Why the training of a run would not end where it did, or None."""
+    if record.spent.get("ended_by") != "seconds":
+        return None
+    steps = record.spent.get("steps")
+    return f"its training was ended by the clock after {steps} steps, which no repetition can promise to do again"
 
 
 LINK = "is a link; links in a results folder are not followed"
@@ -164,8 +168,12 @@ def _compare(path: str, first: Any, second: Any) -> Iterator[Difference]:
 
 def _budget_table(recorded: dict[str, Any]) -> dict[str, Any]:
     """A record's limits as a benchmark's ``[budget]``: memory in MiB, and None for a limit that it lacks."""
-    table = {"flops": None, "device_memory": None, **NOT_USED, **recorded}
+    table = {"flops": None, "memory": None, "device_memory": None, **NOT_USED, **recorded}
     for key in ("memory", "device_memory"):
         limit = table.pop(key)
+        if limit is not None and type(limit) is not int:
+            raise GenbenchError(
+                f"its budget is none of a benchmark: {key} is {str(limit)[:80]!r}, not a number of bytes"
+            )
         table[f"{key}_mib"] = None if limit is None else limit >> 20
     return table

@@ -100,6 +100,7 @@ class Row:
         failures: the others, grouped; ``missing`` those that have no record.
         scores: column key to cell; without a key where there is no such score.
         withheld: column key to what of it is not shown.
+        verified: the least level that ``genbench verify`` reached on its ok seeds; None where any has none.
         costs: key of :data:`COSTS` to the mean over ok seeds, or None.
         records: the records behind the row.
     """
@@ -114,6 +115,7 @@ class Row:
     costs: dict[str, float | None]
     records: tuple[Record, ...]
     withheld: dict[str, tuple[Withheld, ...]] = field(default_factory=dict)
+    verified: int | None = None
 
     @property
     def complete(self) -> bool:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from genbench import student
 from genbench.specs import Direction
 
 LEVEL = 0.95
@@ -69,7 +70,7 @@ def mean_interval(values: Sequence[float], log_scale: bool = False, level: float
     log_scale = log_scale and min(values) > 0
     (scaled,), back = _scaled([values], log_scale)
     n = len(scaled)
-    mean, variance = _moments(scaled)
+    mean, variance = moments(scaled)
     if n == 1:
         return Estimate(values[0], None, None, 1, log_scale)
     half = student_t(n - 1, level) * math.sqrt(variance / n)
@@ -79,9 +80,7 @@ def mean_interval(values: Sequence[float], log_scale: bool = False, level: float
 
 def student_t(degrees: float, level: float = LEVEL) -> float:
     """The quantile t with P(-t < T < t) = ``level`` for Student's T of ``degrees`` degrees of freedom."""
-    from scipy.special import stdtrit  # much lighter than scipy.stats, of which this is the core
-
-    return float(stdtrit(degrees, (1 + level) / 2))
+    return student.quantile(degrees, level)
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,6 @@ class Difference:
         low, high: ends of its interval; None where a group has one value, or an end is no finite number.
         p: of Welch's test that it is none, two-sided, in [0, 1]; None where a group has one value.
         log_scale: whether it was taken of logarithms.
-        degrees: of freedom, of Welch and Satterthwaite; None without a test, or where no group varies.
     """
 
     value: float
@@ -102,7 +100,6 @@ class Difference:
     high: float | None
     p: float | None
     log_scale: bool
-    degrees: float | None = None
 
 
 def welch(a: Sequence[float], b: Sequence[float], log_scale: bool = False, level: float = LEVEL) -> Difference:
@@ -126,7 +123,7 @@ def welch(a: Sequence[float], b: Sequence[float], log_scale: bool = False, level
     _check(b, level)
     log_scale = log_scale and min(*a, *b) > 0
     scaled, back = _scaled([a, b], log_scale)
-    (mean_a, variance_a), (mean_b, variance_b) = map(_moments, scaled)
+    (mean_a, variance_a), (mean_b, variance_b) = map(moments, scaled)
     difference = mean_a - mean_b
     if min(len(a), len(b)) < 2:
         return Difference(back(difference), None, None, None, log_scale)
@@ -143,14 +140,12 @@ def welch(a: Sequence[float], b: Sequence[float], log_scale: bool = False, level
     half = student_t(degrees, level) * error
     p = two_sided(difference / error, degrees)
     ends = _interval(back(difference - half), back(difference + half))
-    return Difference(back(difference), *ends, p, log_scale, degrees)
+    return Difference(back(difference), *ends, p, log_scale)
 
 
 def two_sided(t: float, degrees: float) -> float:
     """P(|T| >= |t|) for Student's T of ``degrees`` degrees of freedom."""
-    from scipy.special import stdtr
-
-    return float(2 * stdtr(degrees, -abs(t)))
+    return student.tail(t, degrees)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -168,36 +163,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - place) * p_values[index]))
         adjusted[index] = largest
     return adjusted
-
-
-def ranks(
-    groups: Sequence[Sequence[float]], direction: Direction, log_scale: bool = False, alpha: float = ALPHA
-) -> list[int]:
-    """For each group of seeds, 1 + the number of groups that are significantly better.
-
-    All pairs are tested by :func:`welch` and the p-values corrected together by :func:`holm`. Groups that cannot be
-    told apart may share a rank.
-
-    Args:
-        groups: one a contender, of at least two values each.
-        direction: ``lower`` or ``higher``.
-        log_scale: test logarithms, for the pairs whose values are all positive.
-        alpha: the chance of any false separation that is accepted.
-
-    Raises:
-        ValueError: if a group has fewer than two values, or ``direction`` is ``none``, by which nothing is better.
-    """
-    if direction == "none" or any(len(group) < 2 for group in groups):
-        raise ValueError("ranks need a direction and two values a group or more")
-    pairs = [(i, j) for i in range(len(groups)) for j in range(i + 1, len(groups))]
-    tests = [welch(groups[i], groups[j], log_scale) for i, j in pairs]
-    adjusted = holm([test.p for test in tests if test.p is not None])
-    found = [1] * len(groups)
-    for (i, j), test, p in zip(pairs, tests, adjusted, strict=True):
-        if p <= alpha:
-            first_is_lower = test.value < (1.0 if test.log_scale else 0.0)
-            found[j if first_is_lower == (direction == "lower") else i] += 1
-    return found
 
 
 @dataclass(frozen=True)
@@ -359,7 +324,7 @@ def _interval(low: float, high: float) -> tuple[float | None, float | None]:
     return (low, high) if math.isfinite(low) and math.isfinite(high) else (None, None)
 
 
-def _moments(values: Sequence[float]) -> tuple[float, float]:
+def moments(values: Sequence[float]) -> tuple[float, float]:
     """Mean and sample variance; a variance of 0 for a single value."""
     n = len(values)
     mean = math.fsum(values) / n

@@ -77,7 +77,7 @@ def _beta_head(a: float, b: float, x: float, y: float) -> float:
     """x^a y^b / (a B(a, b)), where y = 1 - x and one of a and b is 1/2."""
     if x == 0:
         return 0.0
-    log = _log_gamma_ratio(max(a, b) if a != b else a)
+    log = _log_gamma_ratio(a if b == 0.5 else b)
     return math.exp(a * math.log(x) + b * math.log(y) + log) / SQRT_PI / a
 
 

@@ -11,9 +11,10 @@ import pytest
 
 from genbench.errors import SpecError
 from genbench.leaderboard import Leaderboard, Row, build, from_registry
+from genbench.ranking import ranks
 from genbench.record import Record, Score
 from genbench.specs import MetricSpec
-from genbench.statistics import Components, mean_interval, ranks, variance_components
+from genbench.statistics import Components, mean_interval, variance_components
 from genbench.store import Loaded
 
 METRICS = [metric.name for metric in factories.METRICS]

@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from installing import ROOT
 
+from genbench.ranking import ranks
 from genbench.statistics import (
     Components,
     holm,
     improvement,
     kendall_tau,
     mean_interval,
-    ranks,
     student_t,
     two_sided,
     variance_components,

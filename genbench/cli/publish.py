@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     "benchmarks",
     multiple=True,
     metavar="BENCHMARK",
-    help="Name of an installed benchmark, or the path of a .toml file. May be repeated.  [default: every benchmark that "
-    "the results folder has runs of]",
+    help="Name of an installed benchmark, or the path of a .toml file. May be repeated.  [default: every benchmark "
+    "that the results folder has runs of]",
 )
 @results_option
 def command(directory: Path, benchmarks: tuple[str, ...], results: Path) -> None:

@@ -31,6 +31,12 @@ class Nats:
         self.effective_draws = arrays.get("effective_draws")
         self.kind = kind
 
+    def same_as(self, other: Nats) -> bool:
+        """Whether both hold the same values."""
+        arrays = (self.nats, self.examples, self.effective_draws), (other.nats, other.examples, other.effective_draws)
+        same = all(np.array_equal(one, two) for one, two in zip(*arrays, strict=True))  # type: ignore[arg-type]
+        return same and (self.kind, self.draws, self.dims) == (other.kind, other.draws, other.dims)
+
     def fields(self) -> dict[str, Any]:
         """As arguments of :class:`~genbench.engine.likelihood.LogProbs`."""
         return vars(self)

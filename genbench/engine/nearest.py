@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from genbench.engine import data
 from genbench.engine.grid import GAP, GRID, read_grid
 from genbench.engine.spelling import spelled
-from genbench.specs import DataSpec, DatasetSpec
+from genbench.specs import DatasetSpec, DataSpec
 
 SAMPLES = 8
 """Of a model that are shown, the first ones."""
@@ -30,7 +30,7 @@ HELD_OUT = 256
 TILE = 56
 """Pixels of an image's longer side in the picture, about."""
 BLOCK_BYTES = 64 << 20
-"""Of training examples that are compared at once."""
+"""Of the training examples that are compared at once, and of their distances."""
 
 Int64 = NDArray[np.int64]
 
@@ -76,7 +76,7 @@ def nearest_images(images: NDArray[np.uint8], train: NDArray[np.uint8], count: i
     """
     x = images.reshape(len(images), -1).astype(np.float64)
     squares = (x**2).sum(1)[:, None]
-    rows = max(1, BLOCK_BYTES // (8 * x.shape[1]))
+    rows = max(1, BLOCK_BYTES // (8 * max(x.shape)))
     best: Int64 = np.full((len(x), count), np.iinfo(np.int64).max)
     for start in range(0, len(train), rows):
         y = train[start : start + rows].reshape(-1, x.shape[1]).astype(np.float64)
@@ -111,12 +111,12 @@ class Texts:
         self._codes = {letter: code for code, letter in enumerate(letters, start=1)}
         width = int(self._lengths.max(initial=0))
         padded = [[*(self._codes[letter] for letter in text), *[0] * (width - len(text))] for text in texts]
-        self._letters = np.array(padded, np.int32).reshape(len(texts), width).T.copy()  # [width, n]
+        self._letters = np.array(padded, np.uint16).reshape(len(texts), width).T.copy()  # [width, n]
 
     def distances(self, text: str) -> Int64:
         """Edit distances of a text to all, int64 ``[n]``."""
         width, n = self._letters.shape
-        row = np.repeat(np.arange(width + 1, dtype=np.int32)[:, None], n, axis=1)  # of the empty text
+        row = np.repeat(np.arange(width + 1, dtype=np.int16)[:, None], n, axis=1)  # of the empty text
         for place, letter in enumerate(text, start=1):
             other = self._letters != self._codes.get(letter, -1)
             following = np.empty_like(row)
@@ -185,12 +185,8 @@ def _of_texts(train: list[str], test: list[str], offered: list[dict[str, Any]]) 
     count = min(EXAMPLES, len(train))
     scale = float(np.median([known.distances(text).min() for text in test]))
     models: list[dict[str, Any]] = []
-    longest = max(map(len, train))
     for entry in offered:
-        samples = [str(text) for text in entry["texts"][:SAMPLES]]
-        if any(len(text) > longest for text in samples):
-            models.append({"problem": f"a text in it is longer than those of the data, of up to {longest} letters"})
-            continue
+        samples = entry["texts"][:SAMPLES]
         found = [nearest_texts(text, known, count) for text in samples]
         models.append(
             {

@@ -20,6 +20,7 @@ from genbench.engine.evaluate import sample_labels
 from genbench.engine.likelihood import LogProbs
 from genbench.engine.nats import load_nats
 from genbench.engine.samples import load_labels, load_samples
+from genbench.engine.score import show_samples
 from genbench.engine.scoring import Bench, look_at, score
 from genbench.engine.scoring.copying import distances
 from genbench.engine.scoring.material import Space
@@ -36,8 +37,8 @@ def rescore(job: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
 
     Args:
         job: path of a job of their benchmark; its model and seed do not matter.
-        runs: ``{"folder", "seed", "conditional", "closed"}`` each; ``closed`` for what genbench is said to have sampled,
-            with the labels that it would have asked for.
+        runs: ``{"folder", "seed", "conditional", "closed"}`` each; ``closed`` for what genbench is said to have
+            sampled, with the labels that it would have asked for.
 
     Returns:
         ``{"environment", "runs"}``: where it was done, and of each run either ``{"problem"}``, why it could not be
@@ -59,6 +60,7 @@ def _run(job: Job, bench: Bench, run: Mapping[str, Any]) -> dict[str, Any]:
         nats = load_nats(folder / "nats.npz") if (folder / "nats.npz").is_file() else None
         material = look_at(samples, labels, None if nats is None else LogProbs(**nats.fields()), bench)
         scores = score(material, job.metrics)
+        assert material.space is not None  # the first evaluator's material has one
         likeness = likeness_of(samples, material.space(), bench)
     except (GenbenchError, ValueError, ArithmeticError, LookupError, RuntimeError) as error:
         return {"problem": clean(f"{type(error).__name__}: {error}")}
@@ -120,3 +122,39 @@ def _scored_examples(job: Job) -> NDArray[np.int64]:
 
 def _digest(example: NDArray[np.uint8]) -> bytes:
     return hashlib.blake2b(np.ascontiguousarray(example).data, digest_size=16).digest()
+
+
+def take_in(job: str, files: list[list[str]]) -> dict[str, Any]:
+    """Score samples made by anything, and keep them as those of runs.
+
+    Args:
+        job: path of a job of the benchmark; its model and seed do not matter.
+        files: of each, the path of the samples and an empty folder, which takes ``samples.npz`` and what shows them.
+
+    Returns:
+        ``{"environment", "runs"}``: where it was done, and ``{"scores", "conditional"}`` of each.
+
+    Raises:
+        GenbenchError: if samples or their labels are not of the benchmark's form, or too few.
+    """
+    read = read_job(Path(job))
+    prepare_torch(read.budget.threads, read.budget.device)
+    bench = bench_of(read)
+    return {"environment": describe(read.budget), "runs": [_taken(read, bench, *map(Path, each)) for each in files]}
+
+
+def _taken(job: Job, bench: Bench, path: Path, folder: Path) -> dict[str, Any]:
+    samples = load_samples(path, job.data)
+    labels = load_labels(path, len(samples), job.data)
+    wanted = job.samples.n
+    if len(samples) < wanted:
+        raise GenbenchError(
+            f"{path}: holds {len(samples)} samples; {job.benchmark.name} scores {wanted}, since scores of another "
+            "number can't be compared"
+        )
+    samples, labels = samples[:wanted], None if labels is None else labels[:wanted]
+    arrays = {"samples": samples} if labels is None else {"samples": samples, "labels": labels}
+    np.savez_compressed(folder / "samples.npz", allow_pickle=False, **arrays)
+    show_samples(folder, job, samples, labels)
+    scores = score(look_at(samples, labels, None, bench), job.metrics)
+    return {"scores": {name: asdict(entry) for name, entry in scores.items()}, "conditional": labels is not None}

@@ -8,6 +8,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from genbench.disk import sha256_of
 from genbench.engine.bench import bench_of, look_at_files
 from genbench.engine.checkpoint import whole_file
@@ -47,15 +50,7 @@ def score(job: Job) -> dict[str, Any]:
     if job.foreign_metrics:
         keep_seen(job.folder, material)
         left.append(SEEN)
-    if job.data.is_image and job.data.shape[0] in GRID_CHANNELS:
-        with whole_file(job.folder / "samples.png") as draft:
-            write_grid(material.samples[:GRID], job.data, draft)
-        left.append("samples.png")
-    if job.alphabet:
-        with whole_file(job.folder / "samples.txt") as draft:
-            labels = None if material.labels is None else material.labels[:GRID]
-            write_spelled(material.samples[:GRID], labels, job.alphabet, job.class_names, draft)
-        left.append("samples.txt")
+    left += show_samples(job.folder, job, material.samples, material.labels)
     _write_curve(job.folder, milestones, trained["spent"], scores)
     return {
         "scores": {name: asdict(entry) for name, entry in scores.items()},
@@ -63,6 +58,21 @@ def score(job: Job) -> dict[str, Any]:
         "warnings": [f"the evaluation was done elsewhere than the scoring: {moved}"] if moved else [],
         "files": {name: sha256_of(job.folder / name) for name in left},
     }
+
+
+def show_samples(folder: Path, job: Job, samples: NDArray[np.uint8], labels: NDArray[np.int64] | None) -> list[str]:
+    """Write the first samples for people into a folder: a grid, a text, or both; returns the files' names."""
+    left = []
+    if job.data.is_image and job.data.shape[0] in GRID_CHANNELS:
+        with whole_file(folder / "samples.png") as draft:
+            write_grid(samples[:GRID], job.data, draft)
+        left.append("samples.png")
+    if job.alphabet:
+        with whole_file(folder / "samples.txt") as draft:
+            first = None if labels is None else labels[:GRID]
+            write_spelled(samples[:GRID], first, job.alphabet, job.class_names, draft)
+        left.append("samples.txt")
+    return left
 
 
 def _with_repeats(job: Job, scores: dict[str, Score], bench: Bench) -> dict[str, Score]:

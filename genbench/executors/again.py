@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from genbench.benchmark import Benchmark
+from genbench.disk import Disk
 from genbench.errors import StoreError
+from genbench.executors.assembly import scores_of
+from genbench.executors.context import Context, make_job
 from genbench.executors.launcher import Launcher
 from genbench.executors.local import LocalExecutor
 from genbench.executors.prepare import default_jobs, make_context
-from genbench.job import Stage
+from genbench.executors.stages import carry_out_stages
+from genbench.job import TRAINING_CURVE, Stage, outcome_file, write_json
 from genbench.matrix import PlannedRun
 from genbench.plugins import Registry
-from genbench.record import Record, Status
+from genbench.record import Record, Score, Status
 from genbench.store import RunKey, Store
+from genbench.versions import versions
+
+STATE = ("state.safetensors", "state.json")
 
 
 class _Listener:
@@ -62,3 +71,69 @@ def run_again(
         context = make_context(registry, benchmark, Store(Path(folder)), launcher)
         executor = LocalExecutor(launcher, jobs or default_jobs(benchmark.budget.threads))
         executor.execute(runs, context, _Listener(tell))
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """What a state gave when it was evaluated and scored again.
+
+    Attributes:
+        folder: holds ``samples.npz``, and ``nats.npz`` of a model with a likelihood; goes when the call returns.
+        problem: why it gave nothing, or None.
+        scores: with their repeats.
+        environment: of the evaluation.
+    """
+
+    folder: Path
+    problem: str | None
+    scores: dict[str, Score]
+    environment: dict[str, Any]
+
+
+def sample_again(
+    registry: Registry,
+    benchmark: Benchmark,
+    runs: Sequence[tuple[PlannedRun, Record, Path]],
+    tell: Callable[[int, Resampled], None],
+) -> None:
+    """Evaluate and score the states of finished runs, as the run itself did after its training.
+
+    The stage ``train`` stands as finished in a folder of the run's own, with the submitted state for what it left; what
+    follows is the run's usual way, the audit of the likelihood included. Milestones have no states and are left out.
+
+    Args:
+        runs: each with its record, and the folder that its state stands in.
+        tell: called with the number of each run and what came of it.
+
+    Raises:
+        GenbenchError: if data are missing, or the machine refuses.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="genbench-") as folder,
+        Launcher(benchmark.budget.threads, scoring=True) as launcher,
+    ):
+        context = make_context(registry, benchmark, Store(Path(folder)), launcher)
+        for index, (run, record, source) in enumerate(runs):
+            work = Path(folder, str(index))
+            work.mkdir()
+            tell(index, _sampled(run, record, source, work, context, launcher))
+            Disk().remove_tree(work)
+
+
+def _sampled(
+    run: PlannedRun, record: Record, source: Path, work: Path, context: Context, launcher: Launcher
+) -> Resampled:
+    job = make_job(run, context, work)
+    job.write()
+    for name in STATE:
+        Disk().adopt(source / name, work / name, copy=True)
+    (work / TRAINING_CURVE).write_text("step,images,flops,seconds\n")  # scoring adds its rows to it
+    trained = {"milestones": [], "spent": record.spent, "environment": record.environment, "parameters": 0}
+    mark = {"status": "ok", "reason": None, "result": trained, "files": {}, "versions": versions()}
+    write_json(outcome_file(work, "train"), mark)
+    outcome = carry_out_stages(job, context.audits, launcher, lambda: None, lambda stage, share: None)
+    environment = outcome.results.get("evaluate", {}).get("environment", {})
+    if outcome.status != "ok":
+        return Resampled(work, f"{outcome.status}: {outcome.reason}", {}, environment)
+    scores, _ = scores_of(job, outcome)
+    return Resampled(work, None, scores, environment)

@@ -42,7 +42,7 @@ def assemble(job: Job, outcome: Outcome, claim: Claim, before: list[Attempt]) ->
     trained = outcome.results.get("train", {})
     evaluated = outcome.results.get("evaluate", {})
     scored = outcome.results.get("score", {})
-    scores, withheld = _scores(job, outcome)
+    scores, withheld = scores_of(job, outcome)
     status, reason = outcome.status, outcome.reason
     if status == "ok" and not scores:
         status, reason = _without_scores(job, withheld)
@@ -116,7 +116,7 @@ def _without_scores(job: Job, withheld: dict[str, str]) -> tuple[Status, str]:
     return "unsupported", f"none of the benchmark's metrics ({names}) applies to the model"
 
 
-def _scores(job: Job, outcome: Outcome) -> tuple[dict[str, Score], dict[str, str]]:
+def scores_of(job: Job, outcome: Outcome) -> tuple[dict[str, Score], dict[str, str]]:
     """The scores of a run, and the reasons for those that it ought to have and has not."""
     if outcome.status != "ok":
         return {}, {}

@@ -173,7 +173,7 @@ def _plain(entry: Compared) -> dict[str, Any]:
     return {
         "of": "ratio" if of.pop("log_scale") else "difference",
         "value": _finite(of["value"]),
-        **{key: of[key] for key in ("low", "high", "degrees")},
+        **{key: of[key] for key in ("low", "high")},
     }
 
 

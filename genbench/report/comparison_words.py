@@ -117,10 +117,17 @@ def tally(comparison: Comparison) -> tuple[int, ...]:
 
 
 def differences(comparison: Comparison) -> list[str]:
-    """A line for each score in which one side is better, and for what is odd about the pair."""
+    """A line for each score in which one side is better, and for what else tells the two apart or is odd of the pair."""
     name = comparison.a.name
     lines = [f"{name}: {difference(entry)}" for entry in comparison.metrics if entry.winner]
-    return lines + versions(comparison, f"{name}, ") + problems(comparison) + warnings(comparison)
+    if len({tuple(described(side.records)) for side in (comparison.a, comparison.b)}) > 1:
+        lines += versions(comparison, f"{name}, ")
+    for entry in comparison.metrics:
+        flagged = [letter for letter, flags in zip("AB", entry.flags, strict=True) if flags]
+        if len(flagged) == 1:
+            text = next(iter(entry.flags["AB".index(flagged[0])].values()))
+            lines.append(f"{name}: {FLAGGED} {entry.column.title} of {flagged[0]} alone: {legend.shortened(text)}")
+    return lines + problems(comparison)
 
 
 def difference(entry: Compared) -> str:

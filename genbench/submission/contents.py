@@ -90,14 +90,14 @@ def nats_findings(
         return
     table = benchmark.file.likelihood
     kinds = {"exact": "exact", "importance": "iwae", "bound": "bound", "estimate": "estimate"}
-    promised = {
+    wanted: dict[str, str | int] = {
         "kind": kinds.get(record.model.likelihood, "none"),
         "dims": benchmark.dataset.data.dims,
         "examples": min(table.examples, benchmark.dataset.test),
         "draws": 1 if nats.kind == "exact" else table.draws,
     }
     actual = {"kind": nats.kind, "dims": nats.dims, "examples": len(nats.nats), "draws": nats.draws}
-    for key, value in promised.items():
+    for key, value in wanted.items():
         if actual[key] != value and not (benchmark.dev and key == "examples"):
             yield _failure("nats", f"nats.npz, {key}", str(value), str(actual[key]), AS_SUBMITTED)
     if nats.kind == "exact" and float(nats.nats.max(initial=-1.0)) > 0:

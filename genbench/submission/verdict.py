@@ -24,6 +24,7 @@ class Verdict:
         recomputed: the scores that came out again, of the highest level that gives scores; empty before level 1.
         environment: of the machine that computed them.
         same_machine: whether that is of the class of the machine that made the run; None where nothing was computed.
+        is_bundle: whether this is about a bundle as a whole.
         repeatable: what of the record came out identical beyond its scores: ``repeats``, ``milestones``.
     """
 
@@ -36,6 +37,7 @@ class Verdict:
     environment: dict[str, Any] = field(default_factory=dict)
     same_machine: bool | None = None
     repeatable: set[str] = field(default_factory=set)
+    is_bundle: bool = False
 
     @property
     def failures(self) -> list[Finding]:

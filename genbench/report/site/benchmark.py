@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from genbench.leaderboard import Leaderboard
 from genbench.report import legend
+from genbench.report.numbers import score
 from genbench.report.site import commands
+from genbench.report.site.context import Context
 from genbench.report.site.figures import Figure
-from genbench.report.site.metrics import Metric, cost_titles, is_real
+from genbench.report.site.metrics import cost_titles, is_real
 from genbench.report.site.pictures import Samples
 from genbench.report.site.table import table
 from genbench.report.site.templates import render
@@ -23,24 +25,15 @@ DOWNLOADS = (("leaderboard.csv", "CSV"), ("leaderboard.md", "Markdown"), ("leade
 
 
 def page(
-    board: Leaderboard,
-    metrics: Sequence[Metric],
-    links: Mapping[str, str],
-    gallery: Mapping[str, Samples],
-    nearest: Mapping[str, Nearest],
-    figures: Sequence[Figure],
-    definition: str,
-    updated: str,
+    context: Context, gallery: Mapping[str, Samples], nearest: Mapping[str, Nearest], figures: Sequence[Figure]
 ) -> str:
     """The text of the page.
 
     Args:
-        links: model to the address of its page.
         gallery: model to its first samples, of the models that have any.
         nearest: model to its nearest training examples.
-        definition: name of the benchmark's file beside the page, or empty.
-        updated: day of the newest run.
     """
+    board = context.board
     benchmark = board.benchmark
     return render(
         "benchmark.html",
@@ -51,40 +44,43 @@ def page(
         budget=benchmark.budget,
         dataset=benchmark.dataset,
         evaluators=[entry for entry in (benchmark.evaluator, benchmark.second_evaluator) if entry],
-        table=table(board, metrics, links),
-        metrics=metrics,
+        table=table(context),
+        metrics=context.metrics,
         costs=cost_titles(board),
         problems=legend.problems(board),
         explanations=legend.explanations(board),
         omissions=legend.omissions(board),
         figures=figures,
-        gallery=_gallery(board, links, gallery),
-        nearest=_nearest(board, links, nearest),
+        gallery=_gallery(context, gallery),
+        nearest=_nearest(context, nearest),
         environments=_environments(board),
-        commands=commands.of_board(board, definition),
-        definition=definition,
+        commands=commands.of_board(context),
+        definition=context.definition,
         downloads=DOWNLOADS,
         runs=sum(len(row.records) for row in board.rows),
-        updated=updated,
+        updated=context.updated,
     )
 
 
-def _gallery(board: Leaderboard, links: Mapping[str, str], gallery: Mapping[str, Samples]) -> list[dict[str, Any]]:
+def _gallery(context: Context, gallery: Mapping[str, Samples]) -> list[dict[str, Any]]:
     """A grid of each model, of its first seed that is ok, real data first."""
-    rows = sorted((row for row in board.rows if row.model in gallery), key=lambda row: not is_real(row))
+    rows = sorted((row for row in context.board.rows if row.model in gallery), key=lambda row: not is_real(row))
+    quality = context.quality
+    decimals = context.decimals[quality.key] if quality else 0
     return [
-        {"name": legend.named(row), "model": row.model, "href": links[row.model], "real": is_real(row),
+        {"name": legend.named(row), "model": row.model, "href": context.link(row.model), "real": is_real(row),
          "anchor": row.anchor, "samples": gallery[row.model],
-         "picture": links[row.model].removesuffix("index.html") + gallery[row.model].file}
+         "quality": f"{quality.title} {score(row, quality, decimals).mean}" if quality else "",
+         "picture": f"{context.pages[row.model]}/" + gallery[row.model].file}
         for row in rows
     ]  # fmt: skip
 
 
-def _nearest(board: Leaderboard, links: Mapping[str, str], nearest: Mapping[str, Nearest]) -> list[dict[str, Any]]:
-    rows = sorted((row for row in board.rows if row.model in nearest), key=lambda row: not is_real(row))
+def _nearest(context: Context, nearest: Mapping[str, Nearest]) -> list[dict[str, Any]]:
+    rows = sorted((row for row in context.board.rows if row.model in nearest), key=lambda row: not is_real(row))
     return [
-        {"name": legend.named(row), "model": row.model, "href": links[row.model], "anchor": row.anchor,
-         "nearest": nearest[row.model], "folder": links[row.model].removesuffix("index.html")}
+        {"name": legend.named(row), "model": row.model, "href": context.link(row.model), "anchor": row.anchor,
+         "nearest": nearest[row.model], "folder": f"{context.pages[row.model]}/"}
         for row in rows
     ]  # fmt: skip
 

@@ -10,8 +10,8 @@ import shlex
 from collections.abc import Iterable
 
 from genbench import __version__
-from genbench.leaderboard import Leaderboard
 from genbench.record import Record
+from genbench.report.site.context import Context
 
 DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,62}")
@@ -21,35 +21,31 @@ UNPACKAGED = "unpackaged"
 """The version of a model that came from a single file, which no package index has."""
 
 
-def of_board(board: Leaderboard, definition: str) -> list[str]:
-    """Of the whole table.
-
-    Args:
-        definition: name of the benchmark's file beside the page; empty where it is installed.
-    """
-    records = [record for row in board.rows for record in row.records]
-    models = [row.model for row in board.rows if _is_model(row.model)]
-    name = _benchmark(board, definition)
-    if board.benchmark.division == "open":
+def of_board(context: Context) -> list[str]:
+    """Of the whole table."""
+    records = [record for row in context.board.rows for record in row.records]
+    models = [row.model for row in context.board.rows if _is_model(row.model)]
+    name = _benchmark(context)
+    if context.is_open:
         return [_install(records), f"genbench table -b {name} --division open"]
     run = " ".join(["genbench run", *map(shlex.quote, models), f"-b {name}"])
     return [_install(records), run, f"genbench table -b {name}"]
 
 
-def of_model(board: Leaderboard, model: str, definition: str) -> str:
+def of_model(context: Context, model: str) -> str:
     """Of a model's row, all its seeds; empty where there is none to type."""
-    if board.benchmark.division == "open" or not _is_model(model):
+    if context.is_open or not _is_model(model):
         return ""
-    return f"genbench run {shlex.quote(model)} -b {_benchmark(board, definition)}"
+    return f"genbench run {shlex.quote(model)} -b {_benchmark(context)}"
 
 
-def of_run(board: Leaderboard, record: Record, definition: str) -> list[str]:
+def of_run(context: Context, record: Record) -> list[str]:
     """Of one run: how to make it again, and how to verify one that is there."""
-    name = _benchmark(board, definition)
+    name = _benchmark(context)
     model = record.model.name
-    if board.benchmark.division == "open" or not _is_model(model):
+    if context.is_open or not _is_model(model):
         return []
-    place = shlex.quote(f"{board.benchmark.folder}/{model}/seed-{record.seed}")
+    place = shlex.quote(f"{context.folder}/{model}/seed-{record.seed}")
     return [
         _install([record]),
         f"genbench run {shlex.quote(model)} -b {name} --seeds {record.seed}",
@@ -70,5 +66,5 @@ def _is_model(name: str) -> bool:
     return name.isprintable() and not name.startswith("-")
 
 
-def _benchmark(board: Leaderboard, definition: str) -> str:
-    return f"./{definition}" if definition else board.benchmark.name
+def _benchmark(context: Context) -> str:
+    return f"./{context.definition}" if context.definition else context.board.benchmark.name

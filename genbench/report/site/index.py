@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from genbench.columns import Column
-from genbench.leaderboard import Leaderboard
 from genbench.report import legend
-from genbench.report.numbers import decimals_of, score
-from genbench.report.site.figures import likelihood_of, quality_of
+from genbench.report.numbers import score
+from genbench.report.site.context import Context
 from genbench.report.site.templates import render
 from genbench.rows import Row
 
@@ -59,20 +58,16 @@ class Summary:
     places: Mapping[str, Place]
 
 
-def summary_of(board: Leaderboard, links: Mapping[str, str]) -> Summary:
-    """What the first page says of a benchmark.
-
-    Args:
-        links: model to the address of its page, from the benchmark's folder.
-    """
-    benchmark, folder = board.benchmark, board.benchmark.folder
-    quality, likelihood = quality_of(board), likelihood_of(board)
+def summary_of(context: Context) -> Summary:
+    """What the first page says of a benchmark."""
+    board, benchmark = context.board, context.board.benchmark
+    quality, likelihood = context.quality, context.likelihood
     budget = benchmark.budget
     spend = f"{budget.images:,} images" + (f" or {budget.flops / 1e12:g} TFLOP" if budget.flops else "")
     evaluators = [entry.name for entry in (benchmark.evaluator, benchmark.second_evaluator) if entry]
     return Summary(
-        folder,
-        benchmark.file.title or benchmark.name,
+        context.folder,
+        context.title,
         {
             "Data": benchmark.dataset.name,
             "Budget": spend if benchmark.division == "closed" else "open: trained outside genbench",
@@ -83,21 +78,21 @@ def summary_of(board: Leaderboard, links: Mapping[str, str]) -> Summary:
         sum(row.anchor for row in board.rows),
         sum(len(row.records) for row in board.rows),
         quality.title if quality else "",
-        {column.title: leaders(board, column, links) for column in (quality, likelihood) if column},
-        {row.model: _place(board, row, quality, f"{folder}/{links[row.model]}") for row in board.rows},
+        {column.title: leaders(context, column) for column in (quality, likelihood) if column},
+        {row.model: _place(context, row, quality) for row in board.rows},
     )
 
 
-def leaders(board: Leaderboard, column: Column, links: Mapping[str, str]) -> list[dict[str, str]]:
+def leaders(context: Context, column: Column) -> list[dict[str, str]]:
     """The contenders of rank 1, best mean first; without ranks the one with the best mean."""
-    rows = [row for row in board.rows if not row.anchor and row.complete and column.key in row.scores]
+    rows = [row for row in context.board.rows if not row.anchor and row.complete and column.key in row.scores]
     sign = -1 if column.better == "higher" else 1
     rows.sort(key=lambda row: (sign * row.scores[column.key].estimate.mean, row.model))
     first = [row for row in rows if row.scores[column.key].rank == 1] or rows[:1]
-    decimals = decimals_of(board)[column.key]
+    decimals = context.decimals[column.key]
     shown = [(row, score(row, column, decimals)) for row in first[:MOST_LEADERS]]
     found = [
-        {"name": legend.named(row), "href": f"{board.benchmark.folder}/{links[row.model]}",
+        {"name": legend.named(row), "href": f"{context.folder}/{context.link(row.model)}",
          "number": f"{number.mark}{number.mean}"}
         for row, number in shown
     ]  # fmt: skip
@@ -135,11 +130,12 @@ def _matrix(summaries: Sequence[Summary]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _place(board: Leaderboard, row: Row, column: Column | None, href: str) -> Place:
-    number = score(row, column, decimals_of(board)[column.key]) if column else None
+def _place(context: Context, row: Row, column: Column | None) -> Place:
+    href = f"{context.folder}/{context.link(row.model)}"
+    number = score(row, column, context.decimals[column.key]) if column else None
     if not row.ok:
         text = row.failures[0].status if row.failures else "not run"
     else:
         text = f"{number.mark}{number.mean}" if number else f"{row.ok}/{row.seeds}"
     cell = row.scores.get(column.key) if column else None
-    return Place(href, text, cell and cell.estimate.mean, cell is not None and cell.rank == 1, row.anchor)
+    return Place(href, text, cell.estimate.mean if cell else None, cell is not None and cell.rank == 1, row.anchor)

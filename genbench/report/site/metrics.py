@@ -120,11 +120,12 @@ def _measured(board: Leaderboard, column: Column) -> str:
     cells = [row.scores[column.key] for row in board.rows if column.key in row.scores]
     if not cells:
         return "no run has it"
-    things = "examples" if cells[0].is_likelihood else "samples"
     counts = " or ".join(f"{n:,}" for n in sorted({cell.n for cell in cells}))
+    if cells[0].is_likelihood:
+        return f"{counts} held-out examples of {board.benchmark.dataset.name}"
     evaluators = dict.fromkeys(cell.evaluator.partition("@")[0] for cell in cells if cell.evaluator)
     features = f", features of {' or '.join(evaluators)}" if evaluators else ""
-    return f"{counts} {things}{features}, against the held-out data of {board.benchmark.dataset.name}"
+    return f"{counts} samples{features}, against the held-out data of {board.benchmark.dataset.name}"
 
 
 def _of_real(board: Leaderboard, column: Column, floor: str) -> list[str]:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from genbench.columns import COSTS
 from genbench.leaderboard import Leaderboard
-from genbench.plugins import Registry
 from genbench.record import Audit, Record
 from genbench.report import legend
-from genbench.report.numbers import cost, decimals_of, score, significant
+from genbench.report.numbers import cost, score, significant
 from genbench.report.site import commands
+from genbench.report.site.context import Context
 from genbench.report.site.figures import Figure
-from genbench.report.site.metrics import Metric, cost_titles, is_real
+from genbench.report.site.metrics import cost_titles, is_real
 from genbench.report.site.pictures import Samples
-from genbench.report.site.table import bar, likelihood_kind, scales_of
+from genbench.report.site.table import bar, likelihood_kind
 from genbench.rows import Cell, Row
 
 if TYPE_CHECKING:
@@ -23,28 +23,20 @@ if TYPE_CHECKING:
 
 
 def view(
-    board: Leaderboard,
-    row: Row,
-    metrics: Sequence[Metric],
-    samples: Sequence[Samples],
-    figures: Sequence[Figure],
-    nearest: Nearest | None,
-    registry: Registry | None,
-    definition: str,
+    context: Context, row: Row, samples: Sequence[Samples], figures: Sequence[Figure], nearest: Nearest | None
 ) -> dict[str, Any]:
     """All that the page shows, but for the links to other benchmarks.
 
     Args:
         samples: of each seed that left any.
         figures: curves of every seed.
-        registry: the installed models, for their summaries.
-        definition: name of the benchmark's file beside its page, or empty.
     """
+    registry = context.registry
     identity = row.records[0].model
     entry = registry.models.get(row.model.partition("[")[0]) if registry else None
     return {
-        "title": board.benchmark.file.title or board.benchmark.name,
-        "folder": board.benchmark.folder,
+        "title": context.title,
+        "folder": context.folder,
         "model": row.model,
         "name": legend.named(row),
         "anchor": row.anchor,
@@ -60,14 +52,15 @@ def view(
         "runs": [_run(record) for record in sorted(row.records, key=lambda record: record.seed)],
         "warnings": legend.warnings(row.records),
         "config": {key: _plain(value) for key, value in identity.config.items()},
-        "scores": _scores(board, row, metrics),
+        "scores": _scores(context, row),
         "seed_numbers": sorted(record.seed for record in row.records if record.status == "ok"),
         "figures": figures,
         "samples": samples,
         "nearest": nearest,
-        "costs": _costs(board, row),
+        "costs": _costs(context.board, row),
         "audits": _audits(row.records),
-        "command": commands.of_model(board, row.model, definition),
+        "updated": context.updated,
+        "command": commands.of_model(context, row.model),
     }
 
 
@@ -76,17 +69,16 @@ def _run(record: Record) -> dict[str, Any]:
             "ended_by": str(record.spent.get("ended_by", "")), "finished": record.finished[:10]}  # fmt: skip
 
 
-def _scores(board: Leaderboard, row: Row, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
-    decimals, scales = decimals_of(board), scales_of(board)
+def _scores(context: Context, row: Row) -> list[dict[str, Any]]:
     found = []
-    for metric, column in zip(metrics, board.columns, strict=True):
+    for metric, column in zip(context.metrics, context.board.columns, strict=True):
         cell = row.scores.get(column.key)
         if cell is None and column.key not in row.withheld:
             continue
-        number = score(row, column, decimals[column.key])
-        places = decimals[column.key]
+        places = context.decimals[column.key]
+        number = score(row, column, places)
         found.append({
-            "metric": metric, "number": number, "bar": bar(cell, column, scales[column.key], number),
+            "metric": metric, "number": number, "bar": bar(cell, column, context.scales[column.key], number),
             "values": {seed: f"{value:.{places}f}" if abs(value) < 1e7 else f"{value:.2e}"
                        for seed, value in cell.values.items()} if cell else {},
             "flags": cell.flags if cell else {},

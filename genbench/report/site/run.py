@@ -7,55 +7,49 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from genbench.leaderboard import Leaderboard
 from genbench.record import Record, Score
 from genbench.report import legend
 from genbench.report.numbers import significant
 from genbench.report.site import commands
+from genbench.report.site.context import Context
 from genbench.report.site.metrics import Metric
 from genbench.report.site.model import audit_view
 from genbench.report.site.templates import render
-from genbench.rows import FLAGGED, MARKS, UNAUDITED
+from genbench.rows import FLAGGED, MARKS, UNAUDITED, Row
 from genbench.verification import LEVELS, Verification
 
-BUDGETED = (("images", "Training images", 1.0), ("flops", "Training TFLOP", 1e-12), ("seconds", "Training seconds", 1.0),
-            ("memory", "Memory, MiB", 2**-20), ("device_memory", "Device memory, MiB", 2**-20),
-            ("parameters", "Parameters", 1.0))  # fmt: skip
+BUDGETED = (("images", "Training images", 1.0), ("flops", "Training TFLOP", 1e-12),
+            ("seconds", "Training seconds", 1.0), ("memory", "Memory, MiB", 2**-20),
+            ("device_memory", "Device memory, MiB", 2**-20), ("parameters", "Parameters", 1.0))  # fmt: skip
 """Keys of a budget that a run spends of, their titles, and the factor to the title's unit."""
 
 
 def page(
-    board: Leaderboard,
-    record: Record,
-    metrics: Sequence[Metric],
-    files: Mapping[str, str],
-    verification: Verification | None,
-    definition: str,
-    updated: str,
+    context: Context, row: Row, record: Record, files: Mapping[str, str], verification: Verification | None
 ) -> str:
     """The text of the page.
 
     Args:
+        row: of the model, whose other seeds are linked.
         files: artifact to the file beside the page that it was copied to; ``record.json`` among them.
-        definition: name of the benchmark's file beside its page, or empty.
     """
-    seeds = sorted({entry.seed for row in board.rows if row.model == record.model.name for entry in row.records})
+    seeds = sorted(entry.seed for entry in row.records)
     place = seeds.index(record.seed)
     return render(
         "run.html",
         root="../../",
         script=False,
-        title=board.benchmark.file.title or board.benchmark.name,
-        folder=board.benchmark.folder,
+        title=context.title,
+        folder=context.folder,
         record=record,
         name=legend.shortened(record.model.name, legend.NAME_WIDTH),
         before=seeds[place - 1] if place else None,
         after=seeds[place + 1] if place + 1 < len(seeds) else None,
-        scores=_scores(record, metrics),
+        scores=_scores(record, context.metrics),
         withheld=legend.withheld(record),
         spent=_spent(record),
         costs=_flat({key: value for key, value in record.cost.items() if key != "parameters"}),
-        milestones=_milestones(record, metrics),
+        milestones=_milestones(record, context.metrics),
         audit=audit_view(record.audit) if record.audit else None,
         attempts=_attempts(record),
         environment=_flat(record.environment),
@@ -65,8 +59,8 @@ def page(
         samples=files.get("samples.png", ""),
         verification=verification,
         levels=LEVELS,
-        commands=commands.of_run(board, record, definition),
-        updated=updated,
+        commands=commands.of_run(context, record),
+        updated=context.updated,
     )  # fmt: skip
 
 
@@ -162,10 +156,13 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
-    return ", ".join(
-        f"{key} {significant(value) if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)}"
-        for key, value in values.items()
-    )
+    return ", ".join(f"{key} {_brief(value)}" for key, value in values.items())
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, float):
+        return significant(value)
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _amount(value: float) -> str:

@@ -89,7 +89,8 @@ def scatter(
     """Models as points with the intervals of their means.
 
     Args:
-        front: whether the contenders' Pareto front is drawn, as a line of steps, and its members are marked.
+        front: whether the contenders' Pareto front is drawn, as a line of steps, and its members are marked; there is
+            none where one quantity has no better way.
         groups: all families of the page, so that one has the same look in all its charts.
     """
     drawn = [point for point in points if drawable(point.x, x.log) and drawable(point.y, y.log)]
@@ -97,7 +98,8 @@ def scatter(
     drawn = [point for point in drawn if point not in far]
     frame = frame_of(x, y, [point.x for point in drawn], [point.y for point in drawn])
     family = looks([*groups, *(point.group for point in points if not point.anchor)])
-    best = pareto_front([p for p in drawn if not p.anchor], x.better, y.better) if front else ()
+    ranked = front and "none" not in (x.better, y.better)
+    best = pareto_front([p for p in drawn if not p.anchor], x.better, y.better) if ranked else ()
     names = _names(frame, drawn, best)
     body = [_front_line(frame, best)] if best else []
     for point in sorted(drawn, key=lambda point: (not point.anchor, point in best)):  # the best on top

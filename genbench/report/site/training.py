@@ -15,7 +15,7 @@ CURVE = "curve.csv"
 MAX_BYTES = 4 << 20
 MAX_FIGURES = 12
 """Figures of a run that are drawn, the first in the file."""
-MAX_POINTS = 250
+MAX_POINTS = 120
 """Of a curve: what is more than a screen shows is thinned out."""
 CLOCK = ("step", "images", "flops", "seconds", "n")
 """Columns that say when, and of how many samples."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,23 +14,24 @@ from genbench.foreign_files import read_regular
 from genbench.leaderboard import Leaderboard
 from genbench.record import Record
 from genbench.report import text
+from genbench.report.nearest import Nearest, Search
 from genbench.report.printable import json_text, printable
 from genbench.report.site import benchmark as benchmark_page
 from genbench.report.site import figures, index, run
 from genbench.report.site import model as model_page
+from genbench.report.site.context import INDEX, Context, context_of
 from genbench.report.site.folder import SITE, Staging, staging
-from genbench.report.site.metrics import metrics_of
-from genbench.report.site.pictures import Samples, samples_of
+from genbench.report.site.pictures import SAMPLES, Samples, samples_of
 from genbench.report.site.templates import render, style, style_name
 from genbench.report.site.training import CURVE, Curve, training_figures
 from genbench.rows import Row
-from genbench.store import MAX_RECORD_BYTES, RECORD, RunKey, Store, model_folder
+from genbench.store import MAX_RECORD_BYTES, RECORD, RunKey, Store
 from genbench.verification import Verification
 
 if TYPE_CHECKING:
     from genbench.plugins import Registry
 
-INDEX = "index.html"
+NEAREST = "nearest.png"
 FILES = (".html", ".csv", ".md", ".tex", ".json", ".toml")
 """What the names of files beside a benchmark's page end with."""
 
@@ -70,8 +72,9 @@ def write(entries: Iterable[Entry], store: Store, target: Path, registry: Regist
         GenbenchError: if the folder holds something else, or a leaderboard is of ``--dev`` or ``--budget`` runs.
         StoreError: if it cannot be written.
     """
-    with staging(target) as stage:
-        site = _Site(store, stage, registry)
+    with staging(target) as stage, ExitStack() as stack:
+        search = stack.enter_context(Search(registry)) if registry else None
+        site = _Site(store, stage, registry, search)
         for entry in entries:
             site.add(entry)
         site.finish()
@@ -81,106 +84,94 @@ def write(entries: Iterable[Entry], store: Store, target: Path, registry: Regist
 class _Site:
     """What has been gathered so far of a site that is being written."""
 
-    def __init__(self, store: Store, stage: Staging, registry: Registry | None) -> None:
+    def __init__(self, store: Store, stage: Staging, registry: Registry | None, search: Search | None) -> None:
         self.problems: list[str] = []
-        self._store, self._stage, self._registry = store, stage, registry
+        self._store, self._stage, self._registry, self._search = store, stage, registry, search
         self._summaries: list[index.Summary] = []
-        self._models: list[dict[str, Any]] = []
+        self._models: list[tuple[Path, dict[str, Any]]] = []
         self._places: dict[str, dict[str, str]] = {}
         self._updated = ""
 
     def add(self, entry: Entry) -> None:
         """Write the pages of a benchmark and of its runs; those of its models wait for the other benchmarks."""
         board = _without_paths(entry.board, self._store.root)
-        benchmark = board.benchmark
         if not board.official:
-            raise GenbenchError(f"{benchmark.folder} is no leaderboard: runs of --dev and --budget are never published")
-        if benchmark.folder in (INDEX, SITE, style_name()):
-            raise GenbenchError(f"a benchmark named {benchmark.folder} cannot be published: the site has such a file")
-        folder = self._stage.folder(benchmark.folder)
-        definition = f"{benchmark.name}.toml" if entry.definition else ""
+            raise GenbenchError(
+                f"{board.benchmark.folder} is no leaderboard: runs of --dev and --budget are never published"
+            )
+        context = context_of(board, f"{board.benchmark.name}.toml" if entry.definition else "", self._registry)
+        if context.folder in (INDEX, SITE, style_name()):
+            raise GenbenchError(f"a benchmark named {context.folder} cannot be published: the site has such a file")
+        folder = self._stage.folder(context.folder)
         if entry.definition:
-            _put(folder / definition, entry.definition.read_text(encoding="utf-8"))
-        _put(folder / "leaderboard.json", json_text(text.document(board)) + "\n")
-        _put(folder / "leaderboard.csv", text.comma_separated(board))
-        _put(folder / "leaderboard.md", text.markdown(board))
-        _put(folder / "leaderboard.tex", text.latex(board))
-        pages = {row.model: page_folder(row.model) for row in board.rows}
-        links = {model: f"{place}/{INDEX}" for model, place in pages.items()}
-        title = benchmark.file.title or benchmark.name
-        self._places[benchmark.folder] = {"": title + " (open division)" * (benchmark.division == "open"), **pages}
-        metrics = metrics_of(board)
-        updated = max((_day(record) for row in board.rows for record in row.records), default="")
-        self._updated = max(self._updated, updated)
-        nearest = self._nearest(board, pages)
+            _put(folder / context.definition, entry.definition.read_text(encoding="utf-8"))
+        _put_tables(folder, board)
+        places = {model: self._stage.folder(f"{context.folder}/{page}") for model, page in context.pages.items()}
+        nearest = self._nearest(board, places)
         gallery: dict[str, Samples] = {}
         for row in board.rows:
-            place = self._stage.folder(f"{benchmark.folder}/{pages[row.model]}")
-            samples, curves = self._copy(board, row, place)
+            samples = self._add_model(context, row, places[row.model], nearest.get(row.model), entry.verifications)
             gallery |= {row.model: samples[0]} if samples else {}
-            shown = figures.of_model(board, row, curves)
-            view = model_page.view(
-                board, row, metrics, samples, shown, nearest.get(row.model), self._registry, definition
-            )
-            self._models.append({**view, "place": place, "page": pages[row.model], "updated": updated})
-            for record in row.records:
-                files = self._files(board, row, record, samples, place)
-                found = entry.verifications.get(record.run)
-                _put(place / f"seed-{record.seed}.html",
-                     run.page(board, record, metrics, files, found, definition, updated))  # fmt: skip
-        drawn = figures.of_benchmark(board, links, self._registry)
-        _put(folder / INDEX, benchmark_page.page(board, metrics, links, gallery, nearest, drawn, definition, updated))
-        self._summaries.append(index.summary_of(board, links))
+        _put(folder / INDEX, benchmark_page.page(context, gallery, nearest, figures.of_benchmark(context)))
+        self._summaries.append(index.summary_of(context))
+        title = context.title + " (open division)" * context.is_open
+        self._places[context.folder] = {"": title, **context.pages}
+        self._updated = max(self._updated, context.updated)
 
     def finish(self) -> None:
         """Write the pages that lead to all benchmarks."""
-        for view in self._models:
+        for place, view in self._models:
             others = model_page.others(view["model"], self._places, view["folder"])
-            _put(view["place"] / INDEX, render("model.html", root="../../", script=False, others=others, **view))
+            _put(place / INDEX, render("model.html", root="../../", script=False, others=others, **view))
         _put(self._stage.root / style_name(), style())
         _put(self._stage.root / INDEX, index.page(self._summaries, self._updated))
 
-    def _copy(self, board: Leaderboard, row: Row, place: Path) -> tuple[list[Samples], dict[int, dict[str, Curve]]]:
-        """The samples and the training figures of a model's runs that are ok."""
-        samples, curves = [], {}
+    def _add_model(
+        self,
+        context: Context,
+        row: Row,
+        place: Path,
+        nearest: Nearest | None,
+        verifications: Mapping[str, Verification],
+    ) -> list[Samples]:
+        """Gather the page of a model, write those of its runs; returns the samples of its seeds."""
+        samples: list[Samples] = []
+        training: dict[int, dict[str, Curve]] = {}
         for record in sorted(row.records, key=lambda entry: entry.seed):
-            if record.status != "ok":
-                continue
-            folder = self._run_folder(board, row, record)
-            found = samples_of(folder, record, place)
-            if isinstance(found, Samples):
-                samples.append(found)
-            elif found is not None:
-                self.problems.append(found)
-            try:
-                curves[record.seed] = training_figures(folder, record)
-            except (OSError, ValueError) as error:
-                why = (error.strerror if isinstance(error, OSError) else None) or error
-                self.problems.append(printable(f"{record.run}: its {CURVE} is not drawn: {why}"))
-        return samples, curves
+            source = self._store.root / RunKey(context.folder, row.model, record.seed).path
+            files = {RECORD: f"seed-{record.seed}.json"}
+            (place / files[RECORD]).write_bytes(read_regular(source / RECORD, MAX_RECORD_BYTES, follow=False))
+            if record.status == "ok":
+                found = samples_of(source, record, place)
+                if isinstance(found, Samples):
+                    samples.append(found)
+                    files |= {SAMPLES: found.file} if found.file else {}
+                elif found is not None:
+                    self.problems.append(found)
+                training[record.seed] = self._training(source, record)
+            page = run.page(context, row, record, files, verifications.get(record.run))
+            _put(place / f"seed-{record.seed}.html", page)
+        curves = figures.of_model(context, row, training)
+        self._models.append((place, model_page.view(context, row, samples, curves, nearest)))
+        return samples
 
-    def _files(
-        self, board: Leaderboard, row: Row, record: Record, samples: list[Samples], place: Path
-    ) -> dict[str, str]:
-        """Copy the record of a run as it is; which files of the run lie beside its page."""
-        name = f"seed-{record.seed}.json"
-        content = read_regular(self._run_folder(board, row, record) / RECORD, MAX_RECORD_BYTES, follow=False)
-        (place / name).write_bytes(content)
-        pictures = {"samples.png": entry.file for entry in samples if entry.seed == record.seed and entry.file}
-        return {RECORD: name, **pictures}
+    def _training(self, source: Path, record: Record) -> dict[str, Curve]:
+        """What a run logged while it trained; nothing, told, where that can't be read."""
+        try:
+            return training_figures(source, record)
+        except (OSError, ValueError) as error:
+            why = (error.strerror if isinstance(error, OSError) else None) or error
+            self.problems.append(printable(f"{record.run}: its {CURVE} is not drawn: {why}"))
+            return {}
 
-    def _run_folder(self, board: Leaderboard, row: Row, record: Record) -> Path:
-        return self._store.root / RunKey(board.benchmark.folder, row.model, record.seed).path
-
-    def _nearest(self, board: Leaderboard, pages: Mapping[str, str]) -> Mapping[str, Any]:
+    def _nearest(self, board: Leaderboard, places: Mapping[str, Path]) -> Mapping[str, Nearest]:
         """The nearest training examples of each model's first samples, their pictures beside the models' pages."""
-        return {}
-
-
-def page_folder(model: str) -> str:
-    """The folder of a model's pages: that of its runs, unless a file of the benchmark's page may have its name."""
-    folder = model_folder(model)
-    return f"{folder}~" if folder.endswith(FILES) else folder
+        if self._search is None:
+            return {}
+        pictures = {model: place / NEAREST for model, place in places.items()}
+        found, problems = self._search.nearest_pictures(board, self._store, pictures)
+        self.problems += problems
+        return found
 
 
 def _without_paths(board: Leaderboard, root: Path) -> Leaderboard:
@@ -196,10 +187,12 @@ def _without_paths(board: Leaderboard, root: Path) -> Leaderboard:
     return replace(board, left_out=tuple(left_out))
 
 
-def _day(record: Record) -> str:
-    """The day on which a run ended, if that is a day: records may hold any text."""
-    day = record.finished[:10]
-    return day if len(day) == 10 and day.replace("-", "").isdigit() else ""
+def _put_tables(folder: Path, board: Leaderboard) -> None:
+    """The table beside its page, for other programs."""
+    _put(folder / "leaderboard.json", json_text(text.document(board)) + "\n")
+    _put(folder / "leaderboard.csv", text.comma_separated(board))
+    _put(folder / "leaderboard.md", text.markdown(board))
+    _put(folder / "leaderboard.tex", text.latex(board))
 
 
 def _put(path: Path, content: str) -> None:

@@ -1,0 +1,156 @@
+"""Taking verified runs into a results folder, with the numbers that came out and what was verified of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from genbench import __version__
+from genbench.benchmark import Benchmark
+from genbench.claims import now
+from genbench.commits import FILE
+from genbench.disk import Disk, read_file
+from genbench.errors import RecordError, StoreError
+from genbench.record import Record
+from genbench.store import RECORD, RunKey, Store, as_store_error
+from genbench.strict_json import MAX_RECORD_BYTES
+from genbench.submission.bundle import MAX_BYTES
+from genbench.submission.machine import machine_class
+from genbench.submission.verdict import Verdict
+from genbench.verification import Verification, load_verification, sha256, write_verification
+
+LEAST_LEVEL = 1
+"""Below it nothing is recomputed, and so nothing could be shown."""
+DROPPED = "verified to level {level}: {what} could not be computed again from what was submitted and are left out"
+UNASKED = "verified to level 1: its likelihood is computed from the nats that were submitted; level 2 asks the model"
+
+
+def accept(benchmark: Benchmark, verdicts: Sequence[Verdict], level: int, results: Path) -> list[str]:
+    """Write verified runs of one benchmark into a results folder.
+
+    A model goes in with all its runs, or not at all. A record that stands there is never replaced: where it is the
+    very record that would be written, its verification is written anew.
+
+    Args:
+        level: that was asked for.
+
+    Returns:
+        Lines for people: what went in, and what did not and why.
+
+    Raises:
+        StoreError: if the results folder refuses.
+    """
+    store, lines = Store(results), []
+    models: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        if verdict.record is not None:
+            models.setdefault(verdict.record.model.name, []).append(verdict)
+    for model, runs in models.items():
+        poor = [verdict.run for verdict in runs if verdict.level is None or verdict.level < max(level, LEAST_LEVEL)]
+        if benchmark.dev or benchmark.custom_budget:
+            lines.append(f"{model}: not accepted: made with --dev or --budget, which no leaderboard takes")
+        elif poor:
+            lines.append(f"{model}: not accepted: {len(poor)} of {len(runs)} runs are not verified, {poor[0]} first")
+        else:
+            lines += [_accept_run(store, benchmark, verdict) for verdict in runs]
+    return lines
+
+
+def _accept_run(store: Store, benchmark: Benchmark, verdict: Verdict) -> str:
+    assert verdict.record is not None
+    key = RunKey(benchmark.folder, verdict.record.model.name, verdict.record.seed)
+    place = store.root / key.path
+    own = place.resolve() == verdict.folder.resolve()
+    record = verdict.record if own else accepted_record(verdict)
+    if own and verdict.same_machine is False:
+        return (
+            f"{verdict.run}: not accepted: it stands in {store.root} itself with numbers of another class of machine, "
+            "which are not the recomputed ones; verify it into another folder"
+        )
+    try:
+        standing = store.read(key)
+    except RecordError as error:
+        return f"{verdict.run}: not accepted: what stands in {place} can't be read ({error}); nothing is overwritten"
+    if standing is not None and standing != record:
+        return f"{verdict.run}: not accepted: another record stands in {place}, and nothing is overwritten"
+    if standing is None:
+        _put(store, key, record, verdict)
+    content = read_file(place / RECORD, MAX_RECORD_BYTES, below=store.root)
+    verification = _verification(verdict, content)
+    if (higher := _higher(place, verification)) is not None:
+        return f"{verdict.run}: stands in {place} already, verified to L{higher}"
+    with as_store_error(place):
+        write_verification(place, verification)
+    return f"{verdict.run}: accepted at L{verdict.level} into {place}"
+
+
+def accepted_record(verdict: Verdict) -> Record:
+    """The record of a verified run with the numbers that came out again, and without those that nobody could check.
+
+    Repeats and milestones need states that no bundle has: they are kept where level 2 or 3 gave them again.
+    """
+    record = verdict.record
+    assert record is not None
+    files = {name: digest for name, digest in record.artifacts.items() if (verdict.folder / name).is_file()}
+    if record.status != "ok":
+        return replace(record, artifacts=files)
+    warnings, withheld = list(record.warnings), dict(record.withheld)
+    scores = {}
+    for name, recorded in record.scores.items():
+        found = verdict.recomputed.get(name)
+        if found is not None:
+            scores[name] = replace(found, repeats=recorded.repeats if "repeats" in verdict.repeatable else [])
+        elif verdict.level == 3 and "repeats" in verdict.repeatable:
+            scores[name] = recorded  # a third party's, which the repetition has measured again
+        else:
+            withheld[name] = f"verified to level {verdict.level}, which does not compute it"
+    left_out = []
+    if any(score.repeats for score in record.scores.values()) and "repeats" not in verdict.repeatable:
+        left_out.append("repeats")
+    if record.milestones and "milestones" not in verdict.repeatable:
+        left_out.append("milestones")
+    if left_out:
+        warnings.append(DROPPED.format(level=verdict.level, what=" and ".join(left_out)))
+    if verdict.level == 1 and "nats.npz" in files:
+        warnings.append(UNASKED)
+    milestones = record.milestones if "milestones" in verdict.repeatable else []
+    return replace(record, artifacts=files, scores=scores, withheld=withheld, warnings=warnings, milestones=milestones)
+
+
+def _put(store: Store, key: RunKey, record: Record, verdict: Verdict) -> None:
+    """Commit a record with its files, by the way that runs take.
+
+    Raises:
+        StoreError: if the results folder refuses, another harness holds the run, or a file has changed meanwhile.
+    """
+    disk = Disk()
+    with store.claim(key, f"submission {sha256(record.to_json().encode())}") as claim:
+        if claim is None:
+            raise StoreError(f"{key}: another genbench is at work on this run in {store.root}; try again when it ends")
+        with as_store_error(claim.folder):
+            for name in record.artifacts:
+                if name in MAX_BYTES and FILE.match(name):
+                    disk.adopt(verdict.folder / name, claim.folder / name, copy=True)
+        store.commit(claim, record, list(record.artifacts))
+
+
+def _verification(verdict: Verdict, content: bytes) -> Verification:
+    assert verdict.level is not None
+    return Verification(
+        level=verdict.level,
+        record_sha256=sha256(content),
+        genbench=__version__,
+        date=now(),
+        machine=machine_class(verdict.environment),
+        findings=list(verdict.findings),
+    )
+
+
+def _higher(place: Path, verification: Verification) -> int | None:
+    """The level that stands there, where it is a higher one, of the same record."""
+    try:
+        standing = load_verification(place)
+    except (RecordError, OSError):
+        return None  # of another record, or damaged: it says nothing
+    return standing.level if standing is not None and standing.level > verification.level else None
