@@ -105,7 +105,10 @@ def bibliography(benchmark: Benchmark, columns: Sequence[Column], models: Mappin
 
 def bibtex(of: Bibliography, benchmark: Benchmark) -> str:
     """The text of a ``.bib`` file, genbench first."""
-    head = f"% What the table of {benchmark.folder}, digest {benchmark.digest}, rests on."
+    head = [
+        f"% What the table of {benchmark.folder}, digest {benchmark.digest}, rests on.",
+        r"% Some names need \usepackage[T1]{fontenc}.",
+    ]
     own = {
         "author": " and ".join(f"{{{escape(name)}}}" for name in AUTHORS),
         "title": f"{{{escape(TITLE)}}}",
@@ -113,7 +116,7 @@ def bibtex(of: Bibliography, benchmark: Benchmark) -> str:
     }
     texts = [entry("genbench", "misc", own, "; ".join(filter(None, ["genbench", listed(of.own)])))]
     texts += [entry(each.key, *fields_of(each.work), each.comment) for each in of.entries]
-    return "\n".join([head, "", *texts])
+    return "\n".join([*head, "", *texts])
 
 
 def listed(uses: Sequence[Use]) -> str:

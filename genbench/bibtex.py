@@ -36,7 +36,7 @@ SIGNS = {
     "%": r"\%", "_": r"\_", "~": r"{\textasciitilde}", "^": r"{\textasciicircum}", "<": r"{\textless}",
     ">": r"{\textgreater}", "|": r"{\textbar}", '"': r"{\symbol{34}}", "\u2010": "-", "\u2013": "--", "\u2014": "---",
     "\u2018": "`", "\u2019": "'", "\u201c": "``", "\u201d": "''", "\u2026": r"{\ldots}", "\u00d7": r"$\times$",
-    "\u03b1": r"$\alpha$", "\u03b2": r"$\beta$",
+    "\ufffd": "?", "\u03b1": r"$\alpha$", "\u03b2": r"$\beta$",
 }  # fmt: skip
 """A backslash before a brace does not keep BibTeX from counting it, hence the words."""
 

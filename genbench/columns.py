@@ -50,6 +50,9 @@ COSTS: tuple[tuple[str, str, Callable[[Record], Any]], ...] = (
 )
 """Key, title and source of the cost columns."""
 
+HIGHER_IS_BETTER = ("samples_per_second",)
+"""Cost columns whose largest value is the best; of all others the smallest is."""
+
 COST_KEYS = tuple(key for key, _, _ in COSTS)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
-from genbench.columns import COST_KEYS, OURS, Column, choose, columns_of
+from genbench.columns import COST_KEYS, HIGHER_IS_BETTER, OURS, Column, choose, columns_of
 from genbench.comparability import LeftOut, Scores, comparable_scores, select
 from genbench.errors import SpecError
 from genbench.ranking import ranks
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
 ANCHORS = "genbench_baselines"
 """The plugin module whose models are anchors: known points of the scale, not contenders."""
 
+REAL = "train-copy"
+"""The anchor that hands out training examples: the floor that real data set."""
+
+BETWEEN_NAMES = re.compile(r",(?![^\[]*\])")
+"""A comma that is none between options."""
+
 
 @dataclass(frozen=True)
 class Agreement:
@@ -38,11 +46,21 @@ class Agreement:
 
 
 @dataclass(frozen=True)
+class Section:
+    """Rows that stand together under a title, which the first have none of."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
 class Leaderboard:
     """Rows in order, columns in order, and what was left out.
 
     Attributes:
+        rows: section by section, see :meth:`sections`.
         unsupported: models that declare that they are not made for such data: no rows, but told below them.
+        hidden: rows that a person did not ask for. Ranks and the family of tests behind them are of all rows.
     """
 
     benchmark: Benchmark
@@ -52,6 +70,24 @@ class Leaderboard:
     notes: tuple[str, ...]
     costs: tuple[str, ...] = COST_KEYS
     unsupported: tuple[Row, ...] = ()
+    hidden: tuple[Row, ...] = ()
+
+    @property
+    def every(self) -> tuple[Row, ...]:
+        """The rows, hidden ones among them."""
+        return (*self.rows, *self.hidden)
+
+    @property
+    def has_verified(self) -> bool:
+        """Whether any row has been verified, so that the table has a column for it."""
+        return any(row.verified is not None for row in self.rows)
+
+    def sections(self) -> list[Section]:
+        """The rows as they stand in every table: complete contenders, anchors, contenders that lack seeds."""
+        parts: dict[str, list[Row]] = {"": [], "Anchors": [], "Incomplete": []}
+        for row in self.rows:
+            parts["Anchors" if row.anchor else "" if row.complete else "Incomplete"].append(row)
+        return [Section(title, tuple(rows)) for title, rows in parts.items() if rows]
 
     @property
     def official(self) -> bool:
@@ -66,6 +102,27 @@ class Leaderboard:
         """
         columns, costs = choose(self.columns, wanted)
         return replace(self, columns=columns, costs=costs)
+
+    def only(self, models: str | None = None, verified: int | None = None) -> Leaderboard:
+        """The same with some of its contenders, and all anchors. Nobody's rank changes.
+
+        Args:
+            models: names with options, or shell patterns in which only ``*`` and ``?`` are special, between commas.
+            verified: the least level of verification.
+
+        Raises:
+            SpecError: if no contender or anchor has one of the names, naming the nearest, or fits one of the patterns.
+        """
+        kept = self.rows
+        if models is not None:
+            wanted = _matching(models, [row.model for row in self.rows])
+            kept = tuple(row for row in kept if row.anchor or row.model in wanted)
+        if verified is not None:
+            kept = tuple(row for row in kept if row.anchor or (row.verified is not None and row.verified >= verified))
+        hidden = tuple(row for row in self.rows if not any(row is other for other in kept))
+        if not hidden:
+            return self
+        return replace(self, rows=kept, hidden=(*self.hidden, *hidden))
 
     def shown(self) -> list[tuple[Row, Column, Cell]]:
         """The cells of the columns of this view."""
@@ -88,7 +145,7 @@ class Leaderboard:
                 continue
             pairs = [
                 (row.scores[metric], row.scores[column.key])
-                for row in self.rows
+                for row in self.every
                 if row.complete and metric in row.scores and column.key in row.scores
             ]
             if any(not (a.evaluator and b.evaluator) for a, b in pairs):
@@ -101,10 +158,12 @@ class Leaderboard:
         return found
 
     def frame(self) -> pd.DataFrame:
-        """One row a model, with the columns of :func:`as_dicts`."""
+        """One row a model, with the columns of :func:`genbench.flat.of_rows`."""
         import pandas as pd
 
-        return pd.DataFrame(as_dicts(self))
+        from genbench.flat import of_rows
+
+        return pd.DataFrame(of_rows(self))
 
 
 def build(
@@ -114,17 +173,20 @@ def build(
     sort: str | None = None,
     anchors: Collection[str] = (),
     plugins: Mapping[str, str] | None = None,
+    scale: Loaded | None = None,
 ) -> Leaderboard:
     """The leaderboard of ``benchmark``.
 
     Args:
-        benchmark: only records with its digest, and of its seeds, are used.
+        benchmark: only records with its digest, of its division and of its seeds, are used.
         metrics: the specs of its metrics, in its order.
         loaded: what the results folder holds.
-        sort: key of the column to sort by; by default ``fid`` where there is one, else the first. Rows with
-            all seeds ok come first, and among the rest those without the score last.
+        sort: key of the column of scores or costs to sort by; by default ``fid`` where there is one, else the first.
+            Rows without it stand last in their section.
         anchors: names, without options, of the models that are points of reference and no contenders.
         plugins: metric to the distribution that registers it; genbench itself where nothing is said.
+        scale: for the open division, the results of the closed one, of which the anchors are taken: nobody's samples
+            from outside are an anchor, whatever their name.
 
     Raises:
         SpecError: if ``sort`` is no column, naming the nearest.
@@ -132,19 +194,22 @@ def build(
     plugins = plugins or {}
 
     def is_anchor(record: Record) -> bool:
-        return record.model.name.partition("[")[0] in anchors
+        return record.division == "closed" and record.model.name.partition("[")[0] in anchors
 
     used, left_out = select(benchmark, loaded)
+    if scale is not None:
+        used += [record for record in select(replace(benchmark, division="closed"), scale)[0] if is_anchor(record)]
     own = {metric.name: metric.group for metric in metrics if plugins.get(metric.name, OURS) == OURS}
     comparable, notes = comparable_scores(benchmark, used, own, is_anchor)
-    by_model: dict[str, list[Record]] = {}
+    by_model: dict[tuple[str, str], list[Record]] = {}
     for record in used:
-        by_model.setdefault(record.model.name, []).append(record)
-    for name, records in by_model.items():
+        by_model.setdefault((record.model.name, record.division), []).append(record)
+    for (name, _), records in by_model.items():
         notes += _oddities(name, records, comparable)
     specs = {metric.name: metric for metric in metrics}
     rows = [
-        row_of(records, comparable, benchmark.file.seeds, specs, is_anchor(records[0])) for records in by_model.values()
+        row_of(records, comparable, benchmark.file.seeds, specs, is_anchor(records[0]), loaded.verifications)
+        for records in by_model.values()
     ]
     columns = columns_of(benchmark, metrics, plugins, {key for row in rows for key in row.scores})
     unsupported = tuple(sorted((row for row in rows if row.unsupported), key=lambda row: row.model))
@@ -154,10 +219,12 @@ def build(
     )
 
 
-def from_registry(benchmark: Benchmark, registry: Registry, loaded: Loaded, sort: str | None = None) -> Leaderboard:
+def from_registry(
+    benchmark: Benchmark, registry: Registry, loaded: Loaded, sort: str | None = None, scale: Loaded | None = None
+) -> Leaderboard:
     """:func:`build` with the metrics that the benchmark names and the anchors that are installed."""
     metrics, plugins = metrics_of(benchmark, registry)
-    return build(benchmark, metrics, loaded, sort, anchors_of(registry), plugins)
+    return build(benchmark, metrics, loaded, sort, anchors_of(registry), plugins, scale)
 
 
 def anchors_of(registry: Registry) -> list[str]:
@@ -169,49 +236,6 @@ def metrics_of(benchmark: Benchmark, registry: Registry) -> tuple[list[MetricSpe
     """The metrics that a benchmark names, and the distribution that each comes from."""
     registered = [registry.find("metrics", name) for name in benchmark.file.metrics]
     return [entry.spec for entry in registered], {entry.spec.name: entry.plugin.distribution for entry in registered}
-
-
-def as_dicts(board: Leaderboard) -> list[dict[str, Any]]:
-    """The rows as flat dicts with the same keys in each, numbers unrounded, None where there is none.
-
-    Of each score ``fid``: its mean ``fid``, ``fid_low`` and ``fid_high``, ``fid_rank``, ``fid_sd_training`` and
-    ``fid_sd_sampling`` (of logarithms where ``fid_log_scale``). Of a likelihood also ``_kind``, ``_audit`` (passed, or
-    unaudited) and ``_smallest_flattery``; ``_flag`` and ``_withheld`` where any row has one.
-    """
-    flat = []
-    for row in board.rows:
-        entry: dict[str, Any] = {"model": row.model, "anchor": row.anchor, "ok": row.ok, "seeds": row.seeds}
-        for column in board.columns:
-            entry |= _flat_cell(column, row, board.rows)
-        flat.append({**entry, **{key: row.costs[key] for key in board.costs}, "problem": row.problem})
-    return flat
-
-
-def _flat_cell(column: Column, row: Row, rows: Sequence[Row]) -> dict[str, Any]:
-    key, cell = column.key, row.scores.get(column.key)
-    estimate = cell.estimate if cell else None
-    others = [other.scores[key] for other in rows if key in other.scores]
-    flat: dict[str, Any] = {
-        key: estimate and estimate.mean,
-        f"{key}_low": estimate and estimate.low,
-        f"{key}_high": estimate and estimate.high,
-        f"{key}_rank": cell and cell.rank,
-        f"{key}_sd_training": cell and cell.components.training,
-        f"{key}_sd_sampling": cell and cell.components.sampling,
-        f"{key}_log_scale": estimate and estimate.log_scale,
-    }
-    if column.group == "likelihood" or any(other.is_likelihood for other in others):
-        flat |= {
-            f"{key}_kind": cell and cell.kind,
-            f"{key}_audit": cell and ("passed" if cell.audited else "unaudited"),
-            f"{key}_smallest_flattery": cell and cell.smallest_flattery,
-            f"{key}_effective_draws": cell and cell.effective_draws,
-        }
-    if any(other.flags for other in others):
-        flat[f"{key}_flag"] = "; ".join(dict.fromkeys(cell.flags.values())) if cell else None
-    if any(key in other.withheld for other in rows):
-        flat[f"{key}_withheld"] = "; ".join(entry.reason for entry in row.withheld.get(key, ())) or None
-    return flat
 
 
 def _oddities(name: str, records: list[Record], comparable: Mapping[str, Scores]) -> list[str]:
@@ -236,16 +260,16 @@ def _ranked(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
 
     Anchors take no part, neither as better rows nor in the family of tests; an unaudited likelihood neither.
     """
-    placed: dict[tuple[str, str], int] = {}
+    placed: list[dict[str, int]] = [{} for _ in rows]
     for column in columns:
-        contenders = [row for row in rows if _may_rank(row, column)]
+        contenders = [index for index, row in enumerate(rows) if _may_rank(row, column)]
         if len(contenders) > 1:
-            groups = [list(row.scores[column.key].values.values()) for row in contenders]
-            found = ranks(groups, column.better, column.log_scale)
-            placed |= {(row.model, column.key): rank for row, rank in zip(contenders, found, strict=True)}
+            groups = [list(rows[index].scores[column.key].values.values()) for index in contenders]
+            for index, rank in zip(contenders, ranks(groups, column.better, column.log_scale), strict=True):
+                placed[index][column.key] = rank
     return [
-        replace(row, scores={key: replace(cell, rank=placed.get((row.model, key))) for key, cell in row.scores.items()})
-        for row in rows
+        replace(row, scores={key: replace(cell, rank=of.get(key)) for key, cell in row.scores.items()})
+        for row, of in zip(rows, placed, strict=True)
     ]
 
 
@@ -262,14 +286,31 @@ def _may_rank(row: Row, column: Column) -> bool:
 
 
 def _sorted(rows: Sequence[Row], columns: tuple[Column, ...], sort: str | None) -> tuple[Row, ...]:
+    """The rows section by section, each by a score or a cost; the real data first among the anchors."""
     keys = {column.key: column for column in columns}
-    if sort is not None and sort not in keys:
-        raise SpecError.unknown("column to sort by", sort, keys)
-    column = keys[sort] if sort else keys.get("fid", columns[0])
-    sign = -1 if column.direction == "higher" else 1
+    if sort is not None and sort not in keys and sort not in COST_KEYS:
+        raise SpecError.unknown("column to sort by", sort, [*keys, *COST_KEYS])
+    by = sort or ("fid" if "fid" in keys else columns[0].key)
+    falling = keys[by].direction == "higher" if by in keys else by in HIGHER_IS_BETTER
 
-    def place(row: Row) -> tuple[bool, bool, float, str]:
-        cell = row.scores.get(column.key)
-        return not row.complete, cell is None, sign * cell.estimate.mean if cell else 0.0, row.model
+    def place(row: Row) -> tuple[int, bool, bool, float, str]:
+        value = row.costs[by] if by not in keys else row.scores[by].estimate.mean if by in row.scores else None
+        section = 1 if row.anchor else 0 if row.complete else 2
+        real = row.anchor and row.model == REAL
+        return section, not real, value is None, 0.0 if value is None else -value if falling else value, row.model
 
     return tuple(sorted(rows, key=place))
+
+
+def _matching(wanted: str, names: Sequence[str]) -> set[str]:
+    """The names that a person lists, or fits the patterns of."""
+    found: set[str] = set()
+    parts = [part.strip() for part in BETWEEN_NAMES.split(wanted) if part.strip()]
+    if not parts:
+        raise SpecError("--models: no model is named; such as --models vae,'*gan'")
+    for part in parts:
+        fits = [name for name in names if name == part or fnmatchcase(name, part.replace("[", "[[]"))]
+        if not fits:
+            raise SpecError.unknown("model of the table", part, names)
+        found.update(fits)
+    return found

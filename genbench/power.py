@@ -89,7 +89,7 @@ def _smallest(function: Callable[[float], float], value: float) -> float:
     low, high = 0.0, 1.0
     while function(high) < value:
         low, high = high, 2 * high
-    while high - low > 1e-6 * high:
+    while high - low > 1e-4 * high:  # it is shown with three digits
         middle = (low + high) / 2
         low, high = (middle, high) if function(middle) < value else (low, middle)
     return high

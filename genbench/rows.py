@@ -13,6 +13,7 @@ from genbench.statistics import Components, Estimate, mean_interval, variance_co
 
 if TYPE_CHECKING:
     from genbench.specs import MetricSpec
+    from genbench.verification import Verification
 
 EFFECTIVE_DRAWS = "effective_draws"
 """The key in a score's details for the effective number of draws of an importance likelihood."""
@@ -146,6 +147,7 @@ def row_of(
     seeds: list[int],
     specs: Mapping[str, MetricSpec],
     anchor: bool,
+    verifications: Mapping[str, Verification],
 ) -> Row:
     """The row of a model.
 
@@ -155,6 +157,7 @@ def row_of(
         seeds: the benchmark's.
         specs: the benchmark's metrics by name.
         anchor: whether the model is a point of reference.
+        verifications: by run, what was verified of it.
     """
     good = [record for record in records if record.status == "ok"]
     groups: dict[tuple[str, str], list[int]] = {}
@@ -163,6 +166,8 @@ def row_of(
             groups.setdefault((record.status, record.reason or ""), []).append(record.seed)
     present = {record.seed for record in records}
     withheld = withheld_scores(good, specs)
+    levels = [verifications[record.run].level if record.run in verifications else None for record in good]
+    known = [level for level in levels if level is not None]
     return Row(
         model=records[0].model.name,
         anchor=anchor,
@@ -174,6 +179,7 @@ def row_of(
         costs={key: _mean(source(record) for record in good) for key, _, source in COSTS},
         records=tuple(records),
         withheld=withheld,
+        verified=min(known) if known and len(known) == len(levels) else None,
     )
 
 

@@ -10,22 +10,15 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import factories
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import genbench.report.site.charts
-from genbench.leaderboard import Leaderboard, build
-from genbench.record import Milestone, Record, Score
-from genbench.report.site.axes import Axis, Scale, drawable, tick_text, ticks
-from genbench.report.site.chart_data import axis_of, floor, milestone_curves, points, seeds_at_milestones
-from genbench.report.site.charts import FEW, Curve, curves, interval_bar, seed_curves
-from genbench.report.site.labels import spread
+from genbench.report.site.axes import Axis, drawable
+from genbench.report.site.charts import FEW, Curve, curves, seed_curves
 from genbench.report.site.looks import SHAPES
-from genbench.report.site.scatter import Point, pareto_front, scatter
-from genbench.statistics import mean_interval
-from genbench.store import Loaded
+from genbench.report.site.scatter import Point, scatter
 
 SVG = ElementTree.Element
 STYLE = Path(genbench.report.site.charts.__file__).with_name("charts.css").read_text()
@@ -290,151 +283,6 @@ def test_families_that_share_a_colour_do_not_share_a_marker() -> None:
     assert len(seen) == 16
 
 
-# ---- interval bars
-
-
-def test_a_bar_reaches_from_end_to_end_and_marks_the_mean() -> None:
-    svg = parsed(interval_bar(2.0, 1.0, 3.0, Scale(0.0, 4.0), "2 [1, 3]"))
-    (bar,) = svg.iter("rect")
-    assert (bar.attrib["x"], bar.attrib["width"]) == ("25", "50")
-    assert [mark.attrib["d"] for mark in svg.iter("path")] == ["M50 0V8"]
-    assert svg.attrib["aria-label"] == "2 [1, 3]"
-
-
-def test_a_bar_without_an_interval_or_a_mean_draws_neither() -> None:
-    assert [child.tag for child in parsed(interval_bar(2.0, None, None, Scale(0.0, 4.0), ""))] == ["path"]
-    assert list(parsed(interval_bar(math.nan, None, math.inf, Scale(0.0, 4.0), ""))) == []
-
-
-@given(numbers, st.none() | numbers, st.none() | numbers, st.lists(numbers), st.booleans())
-@settings(max_examples=25, deadline=None)
-def test_a_bar_stays_within_its_picture(
-    mean: float, low: float | None, high: float | None, column: list[float], log: bool
-) -> None:
-    svg = parsed(interval_bar(mean, low, high, Scale.around(column, log), HOSTILE))
-    for bar in svg.iter("rect"):
-        assert 0 <= float(bar.attrib["x"]) <= float(bar.attrib["x"]) + float(bar.attrib["width"]) <= 100.1
-    for mark in svg.iter("path"):
-        assert 0 <= float(re.findall(r"M([-\d.]+)", mark.attrib["d"])[0]) <= 100
-
-
-# ---- ticks
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "wanted"),
-    [
-        (0.0, 100e3, ["0", "20k", "40k", "60k", "80k", "100k"]),
-        (1.8, 2.55, ["1.8", "2.0", "2.2", "2.4"]),
-        (-1.0, 1.0, ["-1.0", "-0.5", "0", "0.5", "1.0"]),
-        (0.0, 6e-7, ["0", "1e-7", "2e-7", "3e-7", "4e-7", "5e-7", "6e-7"]),
-    ],
-)
-def test_linear_ticks_are_steps_of_one_two_or_five(low: float, high: float, wanted: list[str]) -> None:
-    assert [tick.text for tick in ticks(Scale(low, high))] == wanted
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "wanted"),
-    [
-        (0.5, 2e3, ["1", "10", "100", "1k"]),
-        (0.14, 20.0, ["0.2", "0.5", "1", "2", "5", "10", "20"]),
-        (0.9, 1.19, ["0.90", "0.95", "1.00", "1.05", "1.10", "1.15"]),
-        (1e-4, 1e12, ["0.001", "1", "1k", "1M", "1G", "1T"]),
-    ],
-)
-def test_ticks_on_a_log_scale_are_decades_or_finer_where_these_are_few(
-    low: float, high: float, wanted: list[str]
-) -> None:
-    assert [tick.text for tick in ticks(Scale(low, high, log=True)) if tick.major] == wanted
-
-
-def test_minor_ticks_stand_between_decades() -> None:
-    minor = [tick.value for tick in ticks(Scale(1.0, 1000.0, log=True)) if not tick.major]
-    assert minor[:9] == [2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 20.0]
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(numbers, min_size=1, max_size=5), st.booleans())
-def test_ticks_of_any_values_are_few_rise_within_the_scale_and_say_different_numbers(
-    values: list[float], log: bool
-) -> None:
-    scale = Scale.around(values, log)
-    found = [tick for tick in ticks(scale) if tick.major]
-    assert 2 <= len(found) <= 16
-    assert len({tick.text for tick in found}) == len(found)
-    drawn = [tick.value for tick in ticks(scale)]
-    assert drawn == sorted(drawn)
-    assert scale.low <= drawn[0] <= drawn[-1] <= scale.high
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0, "0"),
-        (0.1, "0.1"),
-        (1, "1"),
-        (10, "10"),
-        (1e3, "1k"),
-        (2e6, "2M"),
-        (5e9, "5G"),
-        (1e-5, "1e-5"),
-        (1e18, "1e18"),
-    ],
-)
-def test_numbers_at_axes_are_written_as_people_write_them(value: float, text: str) -> None:
-    assert tick_text(value) == text
-
-
-# ---- names that are moved apart
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.floats(0, 400), max_size=20).map(sorted))
-def test_spread_places_are_the_nearest_that_keep_their_distance(wanted: list[float]) -> None:
-    from scipy.optimize import isotonic_regression
-
-    found = spread(wanted, 15.0, 0.0, 400.0)
-    apart = [15.0 * k for k in range(len(wanted))]
-    best = isotonic_regression([w - a for w, a in zip(wanted, apart, strict=True)]).x if wanted else []
-    top = 400.0 - 15.0 * (len(wanted) - 1)
-    expected = [min(max(place, 0.0), top) + a for place, a in zip(best, apart, strict=True)]
-    assert found == pytest.approx(expected)
-
-
-def test_more_names_than_fit_keep_equal_distances_within_the_plot() -> None:
-    found = spread([50.0] * 101, 15.0, 0.0, 100.0)
-    assert found == pytest.approx([float(k) for k in range(101)])
-
-
-# ---- the Pareto front
-
-
-few = st.integers(0, 4).map(float)
-small = st.lists(st.builds(Point, st.integers(0, 99).map(str), st.just(""), few, few), max_size=12)
-ways = st.sampled_from(["lower", "higher"])
-
-
-@settings(max_examples=50, deadline=None)
-@given(small, ways, ways)
-def test_the_front_holds_all_points_that_no_other_dominates(points: list[Point], x_better: Any, y_better: Any) -> None:
-    def costs(point: Point) -> tuple[float, float]:
-        return (point.x * (1 if x_better == "lower" else -1), point.y * (1 if y_better == "lower" else -1))
-
-    def dominated(point: Point) -> bool:
-        mine = costs(point)
-        return any(other != mine and other[0] <= mine[0] and other[1] <= mine[1] for other in map(costs, points))
-
-    assert set(pareto_front(points, x_better, y_better)) == {point for point in points if not dominated(point)}
-
-
-def test_a_front_needs_two_directions_and_leaves_out_what_is_no_number() -> None:
-    with pytest.raises(ValueError, match="a better and a worse"):
-        pareto_front([], "none", "lower")
-    good, bad = Point("a", "", 1.0, 1.0), Point("b", "", 0.0, math.nan)
-    assert pareto_front([bad, good], "lower", "lower") == (good,)
-
-
 def test_anchors_are_never_on_the_front_and_its_members_are_marked() -> None:
     drawn = [
         Point("a", "", 1.0, 5.0),
@@ -445,85 +293,3 @@ def test_anchors_are_never_on_the_front_and_its_members_are_marked() -> None:
     svg = check(scatter("t", "d", drawn, PLAIN, LOG, front=True))
     assert {link.attrib["data-model"] for link in of_class(svg, "chart-on-front")} == {"a", "b"}
     assert "On the Pareto front: a, b." in "".join(svg.find("desc").itertext())  # type: ignore[union-attr]
-
-
-# ---- from leaderboards
-
-
-def board(records: list[Record], anchors: tuple[str, ...] = ()) -> Leaderboard:
-    return build(factories.benchmark(), factories.METRICS, Loaded(records, []), anchors=anchors)
-
-
-def at(fraction: float, fid: float, flops: float, **changes: Any) -> Milestone:
-    score = factories.score(fid, n=300, **changes)
-    return Milestone(fraction, int(32 * fraction), 100, flops, 1.0, {"fid": score})
-
-
-def cell(model: str = "toy", seeds: int = 5, **changes: Any) -> list[Record]:
-    steps = [[at(0.25, 8.0 + seed, 1e11), at(0.5, 4.0 + seed, 2e11 + seed)] for seed in range(seeds)]
-    return [factories.record(model, seed, milestones=steps[seed], **changes) for seed in range(seeds)]
-
-
-def test_a_curve_has_the_geometric_mean_and_interval_of_its_seeds_at_each_milestone_and_at_the_end() -> None:
-    table = board(cell())
-    (found,) = milestone_curves(table, "fid", "{}.html".format, {"toy": "toys"})
-    estimate = mean_interval([8.0, 9.0, 10.0, 11.0, 12.0], log_scale=True)
-    assert found.points[0] == (pytest.approx(0.1), estimate.mean, estimate.low, estimate.high)
-    assert found.points[1][0] == pytest.approx(0.2)
-    final = table.rows[0].scores["fid"].estimate
-    assert found.final == (pytest.approx(0.95), final.mean, final.low, final.high)
-    assert (found.href, found.group, found.anchor) == ("toy.html", "toys", False)
-
-
-def test_a_curve_has_no_intervals_where_a_seed_is_missing() -> None:
-    (found,) = milestone_curves(board(cell(seeds=4)), "fid")
-    assert [place[2:] for place in found.all] == [(None, None)] * 3
-
-
-def test_milestones_that_were_measured_in_another_way_are_left_out() -> None:
-    odd = [replace(r, milestones=[at(0.25, 1.0, 1e11, fingerprint={"evaluator": "x"})]) for r in cell("odd")]
-    found = {curve.model: curve for curve in milestone_curves(board(cell("a") + cell("b") + odd), "fid")}
-    assert [len(found[model].points) for model in ("a", "b", "odd")] == [2, 2, 0]
-
-
-def test_the_row_of_training_examples_has_no_curve_but_is_the_floor() -> None:
-    table = board(cell() + cell("train-copy", fid=0.5), anchors=("train-copy",))
-    assert [curve.model for curve in milestone_curves(table, "fid")] == ["toy"]
-    assert floor(table, "fid") == pytest.approx(0.5)
-    assert floor(table, "is") == 9.25
-
-
-def test_points_have_the_tables_means_intervals_and_marks() -> None:
-    table = board(cell(kind="bound"))
-    (found,) = points(table, "bits_per_dim", "fid")
-    scores = table.rows[0].scores
-    assert (found.x, found.y) == (scores["bits_per_dim"].estimate.mean, scores["fid"].estimate.mean)
-    assert found.x_interval == (scores["bits_per_dim"].estimate.low, scores["bits_per_dim"].estimate.high)
-    assert (found.x_mark, found.y_mark) == ("≤ ", "")
-    (found,) = points(table, "samples_per_second", "fid")
-    assert (found.x, found.x_interval) == (5400.0, None)
-    assert points(board(cell(bits=None)), "bits_per_dim", "fid") == []
-
-
-def test_axes_say_what_is_better_and_whether_ratios_count() -> None:
-    table = board(cell())
-    assert axis_of(table, "fid") == Axis(table.columns[0].title, log=True, better="lower")
-    assert axis_of(table, "samples_per_second").better == "higher"
-    with pytest.raises(KeyError, match="no column nothing"):
-        axis_of(table, "nothing")
-
-
-def test_each_seed_has_its_own_curve_of_milestones() -> None:
-    table = board(cell())
-    found = seeds_at_milestones(table.rows[0], table.columns[0])
-    assert found[3] == [(pytest.approx(0.1), 11.0), (pytest.approx(0.2), 7.0)]
-    assert sorted(found) == [0, 1, 2, 3, 4]
-
-
-def test_a_score_of_another_kind_or_that_is_no_number_is_no_point_of_a_curve() -> None:
-    nan = Score(math.nan, 300, "lower", fingerprint=factories.FINGERPRINT)
-    records = [
-        replace(r, milestones=[*r.milestones, Milestone(0.75, 24, 100, 3e11, 1.0, {"fid": nan})]) for r in cell()
-    ]
-    (found,) = milestone_curves(board(records), "fid")
-    assert len(found.points) == 2

@@ -240,8 +240,8 @@ def test_a_dev_or_budget_record_laid_into_the_benchmarks_folder_enters_neither_t
     smuggled = factories.record("smuggled", of=of, fid=0.01)
     factories.commit(store, passed_off(smuggled) if edited else smuggled, folder="tiny")
     board = build(factories.benchmark(), factories.METRICS, store.load("tiny"))
-    site.write(board, store, tmp_path / "site")
-    page = (tmp_path / "site" / "index.html").read_text()
+    site.write([site.Entry(board)], store, tmp_path / "site")
+    page = (tmp_path / "site/tiny/index.html").read_text()
     assert [entry.model for entry in board.rows] == ["toy"]
     assert [entry["model"] for entry in text.document(board)["rows"]] == ["toy"]
     assert "Left out: tiny/smuggled/seed-0" in page

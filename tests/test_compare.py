@@ -17,26 +17,28 @@ import genbench.plugins
 from genbench import cli
 from genbench.comparison import Compared, Comparison, compare, side_of
 from genbench.record import Record
-from genbench.report.comparison import document, print_comparison
+from genbench.report.comparison import print_comparison
+from genbench.report.comparison_text import document
 from genbench.specs import MetricSpec
 from genbench.statistics import holm, improvement, mean_interval, welch
 from genbench.store import Loaded, Store
 
 Run = Callable[..., tuple[int, str, str]]
+TINY = factories.benchmark()
 
 
 def cell(model: str, fid: float = 2.0, bits: float | None = 2.0, **changes: Any) -> list[Record]:
     """Five seeds, no two alike."""
     return [
         factories.record(
-            model, seed, fid=fid * (1 + 0.02 * (seed - 2)), bits=bits and bits + 0.01 * (seed - 2), **changes
+            model, seed, TINY, fid=fid * (1 + 0.02 * (seed - 2)), bits=bits and bits + 0.01 * (seed - 2), **changes
         )
         for seed in range(5)
     ]
 
 
 def compared(records: list[Record], *wanted: str, plugins: Any = None) -> Comparison:
-    of, loaded = factories.benchmark(), Loaded(records, [])
+    of, loaded = TINY, Loaded(records, [])
     sides = [side_of(of, loaded, model, model) for model in ("a", "b")]
     return compare(of, factories.METRICS, *sides, plugins, wanted)
 
@@ -212,12 +214,14 @@ def test_the_comparison_as_json_has_all_numbers() -> None:
     assert fid["p"] <= fid["p_adjusted"] <= 1
     bits = next(entry for entry in found["metrics"] if entry["key"] == "bits_per_dim")
     assert (bits["a"]["kind"], bits["b"]["kind"], bits["difference"]["of"]) == ("exact", "iwae", "difference")
-    assert found["a"] == {"model": "a", "anchor": False, "ok": 5, "seeds": 5, "left_out": []}
+    version = {"version": "1.0", "code_sha256": "c" * 64}
+    about = {"model": "a", "versions": [version], "anchor": False, "ok": 5, "seeds": 5, "not_ok": [], "left_out": []}
+    assert found["a"] == about
 
 
-@pytest.fixture
-def results(tmp_path: Path) -> Path:
-    store = Store(tmp_path / "results")
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    store = Store(tmp_path_factory.mktemp("compare") / "results")
     for record in cell("toy", 1.0) + cell("toy[ema=true,width=3]", 2.0):
         factories.commit(store, record)
     old = factories.benchmark(samples__chunk=7)

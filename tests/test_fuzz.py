@@ -33,7 +33,7 @@ from genbench.png import Png, PngError, essential
 from genbench.record import Record, parse
 from genbench.reference_file import KEY, Arrays, Reference, Source, read_reference, write_reference
 from genbench.report.printable import json_text, printable, printable_lines
-from genbench.report.site import _shown
+from genbench.report.site.templates import shown
 from genbench.report.text import FORMULA, LATEX, escape_csv, escape_latex, escape_markdown
 from genbench.selection import SelectedModel, load_benchmark, model_string, parse_budget, parse_model, select_model
 from genbench.specs import DataSpec
@@ -274,7 +274,7 @@ def test_printed_text_has_no_character_that_a_terminal_obeys(text: str) -> None:
     assert printable(text).isprintable()
     assert printable(printable(text)) == printable(text)
     assert all(line.isprintable() for line in printable_lines(text).split("\n"))
-    assert str(_shown(text)).isprintable()
+    assert str(shown(text)).isprintable()
     document = {"x": text}
     shown = json_text(document)
     assert all(line.isprintable() for line in shown.split("\n"))
@@ -349,7 +349,7 @@ class Texts(HTMLParser):
 def test_html_shows_any_text_as_text(text: str) -> None:
     import jinja2
 
-    page = jinja2.Environment(autoescape=True, finalize=_shown).from_string('<p title="{{ x }}">{{ x }}</p>')
+    page = jinja2.Environment(autoescape=True, finalize=shown).from_string('<p title="{{ x }}">{{ x }}</p>')
     read = Texts(page.render(x=text))
-    assert read.tags == [("p", [("title", _shown(text))])]
-    assert read.text == _shown(text)
+    assert read.tags == [("p", [("title", shown(text))])]
+    assert read.text == shown(text)

@@ -11,6 +11,7 @@ from pathlib import Path
 import factories
 import numpy as np
 import pytest
+from commands import shared_launcher
 from PIL import Image
 
 from genbench import paths
@@ -140,9 +141,11 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, 
             (committed / "samples.png").write_bytes(factories.png())
     factories.commit(store, factories.record("silent", of=benchmark, budget={}))
     board = from_registry(benchmark, registry, store.load("digits"))
-    with Search(registry) as search:
+    with pytest.MonkeyPatch.context() as patch, Search(registry) as search:
+        patch.setattr("genbench.executors.launcher.Launcher", lambda threads: shared_launcher(threads, ()))
+        patch.chdir(folder)  # a path that a person types leads from here, and the engine is elsewhere
         results, problems = search.nearest_pictures(
-            board, store, {row.model: folder / f"{row.model}.png" for row in board.rows}
+            board, store, {row.model: Path(f"{row.model}.png") for row in board.rows}
         )
     yield results, problems, folder, train
     shutil.rmtree(folder)

@@ -1,53 +1,384 @@
-"""The published page on screens of several widths, in a real browser."""
+"""The published site, read page by page as text: what it holds, what it links, and what it replaces."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
+import shutil
+from collections import Counter
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote, urldefrag
 
 import factories
+import html5lib
 import pytest
-from browser import CHROMIUM, Browser
+import sites
 
+import genbench.plugins
+from genbench import cli
+from genbench.errors import GenbenchError, StoreError
 from genbench.leaderboard import build
+from genbench.plugins import Registry, discover
 from genbench.report import site
-from genbench.store import Loaded
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
-
-MORE = [f"metric_{index}" for index in range(16)]
-"""Enough columns for a table that is wider than any screen here."""
-
-
-def write(path: Path) -> Path:
-    metrics = [*factories.METRICS, *(replace(factories.METRICS[3], name=name, title=name) for name in MORE)]
-    of = factories.benchmark(metrics=[metric.name for metric in metrics])
-    scores = {name: factories.score(0.5, "higher") for name in MORE}
-    found = [factories.record(model, seed, of, more=scores) for model in ("class-marginals", "vae[latent_dimensions=4]")
-             for seed in range(5)]  # fmt: skip
-    path.write_text(site.render(build(of, metrics, Loaded(found, [])), []), encoding="utf-8")
-    return path
+from genbench.report.site.blindness import BLIND, COPYING
+from genbench.report.site.context import context_of, page_folder
+from genbench.report.site.folder import HEAD, SITE
+from genbench.report.site.index import leaders
+from genbench.report.site.training import MAX_POINTS, training_figures
+from genbench.store import Loaded, Store
 
 
-def test_the_leaderboard_takes_the_width_of_the_screen_and_leaves_room_for_scores(tmp_path: Path) -> None:
-    browser = Browser(tmp_path / "profile")
-    try:
-        page = browser.open(write(tmp_path / "index.html"))
-        widths = {}
-        for screen in (1600, 390):
-            browser.call("Emulation.setDeviceMetricsOverride", page._session, width=screen, height=900,
-                         deviceScaleFactor=1, mobile=False)  # fmt: skip
-            widths[screen] = page.evaluate("""[
-                document.querySelector(".scroll").clientWidth,
-                ...Array.from(document.querySelectorAll(".board tbody tr:last-child > *"), cell => cell.offsetWidth),
-            ]""")
-            pinned = page.evaluate("""Array.from(document.querySelectorAll(".board tbody tr:last-child > *"),
-                cell => getComputedStyle(cell).position).filter(position => position == "sticky").length""")
-            assert pinned == 1
-            assert page.evaluate("document.documentElement.scrollWidth") <= screen
-        assert widths[1600][0] > 1500
-        room, model, _, *scores = widths[390]
-        assert model + scores[0] + scores[1] <= room
-        assert model < room / 3
-    finally:
-        browser.close()
+class Page(HTMLParser):
+    """What a page holds: elements with their attributes, and text."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.source = path.read_text(encoding="utf-8")
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(self.source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def values(self, *keys: str) -> list[str]:
+        return [str(attrs[key]) for _, attrs in self.tags for key in keys if key in attrs]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return sites.results(tmp_path_factory.mktemp("made") / "results")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, store: Store) -> Path:
+    target = tmp_path_factory.mktemp("published") / "site"
+    assert sites.publish(store, target) == []
+    return target
+
+
+@pytest.fixture(scope="module")
+def pages(folder: Path) -> dict[str, Page]:
+    return {path.relative_to(folder).as_posix(): Page(path) for path in sorted(folder.rglob("*.html"))}
+
+
+def test_there_is_a_page_for_all_benchmarks_and_for_each_benchmark_model_and_run(pages: dict[str, Page]) -> None:
+    assert {name for name in pages if name.count("/") < 2} == {"index.html", "second/index.html", "tiny/index.html"}
+    assert {name.split("/")[1] for name in pages if name.startswith("tiny/") and name.count("/") == 2} == {
+        "toy", "train-copy", "half+width=8", page_folder("<b>x</b>"), "index.html~"}  # fmt: skip
+    assert {name for name in pages if name.startswith("tiny/half+width=8/")} == {
+        "tiny/half+width=8/index.html", *(f"tiny/half+width=8/seed-{seed}.html" for seed in range(5))}  # fmt: skip
+
+
+def test_every_address_on_every_page_leads_to_a_file_of_the_site_or_a_place_on_a_page(
+    pages: dict[str, Page], folder: Path
+) -> None:
+    count = 0
+    for page in pages.values():
+        for address in page.values("href", "src", "popovertarget"):
+            address = address if "popovertarget" not in address else f"#{address}"
+            assert not re.match(r"[a-z]+:|/", address), address
+            path, place = urldefrag(address if not address.startswith("about-") else f"#{address}")
+            target = (page.path.parent / unquote(path)).resolve() if path else page.path
+            assert target.is_file(), (page.path, address)
+            assert folder in target.parents
+            if place:
+                assert place in pages[target.relative_to(folder).as_posix()].values("id"), (page.path, address)
+            count += 1
+    assert count > 500
+
+
+def test_no_id_stands_twice_on_a_page_and_every_label_is_there(pages: dict[str, Page]) -> None:
+    for page in pages.values():
+        ids = Counter(page.values("id"))
+        assert [name for name, times in ids.items() if times > 1] == []
+        for label in page.values("aria-labelledby"):
+            assert set(label.split()) <= set(ids), page.path
+
+
+@pytest.mark.parametrize("name", ["index.html", "tiny/index.html", "tiny/toy/index.html", "tiny/toy/seed-1.html"])
+def test_every_kind_of_page_is_valid_to_a_strict_parser_of_html(pages: dict[str, Page], name: str) -> None:
+    html5lib.HTMLParser(strict=True).parse(pages[name].source)
+
+
+def test_every_page_has_a_policy_that_lets_nothing_run_but_the_script_that_it_names(pages: dict[str, Page]) -> None:
+    for page in pages.values():
+        (policy,) = [attrs["content"] for _, attrs in page.tags if attrs.get("http-equiv") == "Content-Security-Policy"]
+        assert policy is not None
+        rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+        held = re.findall(r"<script>(.*?)</script>", page.source, re.DOTALL)
+        digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in held]
+        assert rules["script-src"] == (f"'sha256-{digests[0]}'" if held else "'none'")
+        assert len(held) <= 1
+        assert (rules["default-src"], rules["style-src"], rules["img-src"]) == ("'none'", "'self'", "'self'")
+        assert "unsafe" not in policy
+        assert not [tag for tag, attrs in page.tags if "style" in attrs or tag == "style"]
+        assert not [key for _, attrs in page.tags for key in attrs if key.startswith("on")]
+
+
+def test_text_of_records_is_escaped_on_every_page(pages: dict[str, Page]) -> None:
+    folder = page_folder("<b>x</b>")
+    for name in ("index.html", "tiny/index.html", f"tiny/{folder}/index.html", f"tiny/{folder}/seed-0.html"):
+        assert "<b>x</b>" in pages[name].text
+    for page in pages.values():
+        assert [tag for tag, _ in page.tags if tag == "b"] == []
+        assert "\x1b" not in page.source
+    assert sites.HOSTILE.replace("\x1b", "�") in pages[f"tiny/{folder}/seed-0.html"].text
+
+
+def test_the_publishers_paths_stand_nowhere(pages: dict[str, Page], store: Store, folder: Path) -> None:
+    for path in folder.rglob("*"):
+        assert path.is_dir() or str(store.root.parent).encode() not in path.read_bytes(), path
+
+
+def test_contenders_stand_first_then_anchors_then_models_without_a_good_run(pages: dict[str, Page]) -> None:
+    source = pages["tiny/index.html"].source
+    table = source[source.index('<table id="leaderboard"') : source.index("</table>")]
+    parts = [re.findall(r'<tr data-model="([^"]*)"', body) for body in table.split("<tbody")[1:]]
+    assert parts == [["toy", "index.html", "half[width=8]"], ["train-copy"], ["&lt;b&gt;x&lt;/b&gt;"]]
+    assert "alert(1)" in table
+
+
+def test_a_metric_is_explained_with_n_evaluator_reference_real_data_and_what_it_does_not_see(
+    pages: dict[str, Page],
+) -> None:
+    source = pages["tiny/index.html"].source
+    fid = source[source.index('<article id="metric-fid"') :].partition("</article>")[0]
+    for told in ("600 samples, features of tiny-cnn-v1", "Frechet distance", "train-copy, have 0.50", "Lower is better",
+                 "Memorising (train-copy is its best row)"):  # fmt: skip
+        assert told in fid
+    assert "The held-out data themselves have 9.25." in source
+    assert '<button type="button" class="about" popovertarget="about-metric-fid"' in source
+
+
+def test_what_metrics_do_not_see_is_told_in_the_words_of_their_documentation() -> None:
+    text = (Path(genbench.__file__).parent.parent / "docs/metrics.md").read_text(encoding="utf-8")
+    unlinked = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text).replace("`", "")
+    plain = " ".join(unlinked.split()).replace(" (calibration)", "")
+    for told in (*BLIND.values(), COPYING):
+        assert f"Blind to: {told}" in plain
+    own = [name for name, entry in discover().metrics.items() if entry.plugin.distribution == "genbench"]
+    assert sorted(BLIND) == sorted(own)
+
+
+def test_a_models_page_has_paper_configuration_every_seeds_scores_curves_samples_and_audit(
+    pages: dict[str, Page],
+) -> None:
+    page = pages["tiny/toy/index.html"]
+    for told in ("arXiv:2001.00001", "batch size", "2.10", "seed 4", "loss", "known point", "FID at the milestones"):
+        assert (told in page.text) == (told not in ("known point", "FID at the milestones")), told
+    assert page.source.count("<img") == 5
+    assert "within the limit" in page.text
+    assert "slow" in page.text
+    assert "../../second/toy/index.html" in page.values("href")
+
+
+def test_a_runs_page_has_scores_budget_attempts_hashes_verification_and_commands(pages: dict[str, Page]) -> None:
+    page = pages["tiny/toy/seed-1.html"]
+    for told in ("tiny-cnn-v1@eeeeeeeeeeeeeeee", "992", "1,000", "the machine went away", "A CPU",
+                 "Level 2 of 3, resampled",
+                 "near copies", "genbench run toy -b tiny --seeds 1", "genbench verify tiny/toy/seed-1 --level 3",
+                 hashlib.sha256(factories.png(shade=1)).hexdigest(), "c" * 64):  # fmt: skip
+        assert told in page.text, told
+    assert {"seed-0.html", "seed-2.html", "seed-1.json", "seed-1.png"} <= set(page.values("href"))
+
+
+def test_a_failed_runs_page_has_its_reason_and_no_scores(pages: dict[str, Page]) -> None:
+    page = pages["tiny/half+width=8/seed-3.html"]
+    assert "diverged" in page.text
+    assert "loss is NaN" in page.text
+    assert "Measured with" not in page.text
+
+
+def test_the_record_and_the_tables_lie_beside_the_pages_as_they_are(folder: Path, store: Store) -> None:
+    for seed in range(5):
+        published = (folder / f"tiny/toy/seed-{seed}.json").read_bytes()
+        assert published == (store.root / f"tiny/toy/seed-{seed}/record.json").read_bytes()
+        assert (folder / f"tiny/toy/seed-{seed}.png").read_bytes() == factories.png(shade=seed)
+    for ending in ("csv", "md", "json", "tex"):
+        assert "toy" in (folder / f"tiny/leaderboard.{ending}").read_text(encoding="utf-8")
+
+
+def test_the_first_page_has_leaders_and_a_matrix_of_models_and_benchmarks(pages: dict[str, Page]) -> None:
+    page = pages["index.html"]
+    assert page.values("href").count("tiny/toy/index.html") == 3  # best FID, best bits/dim, the matrix
+    assert page.source.count('aria-label="no run"') == 4
+    assert "failed" in page.text
+
+
+def test_contenders_that_none_beats_lead_together_and_the_rest_are_counted() -> None:
+    found = [factories.record(f"m{index}", seed, fid=2.0 + 0.3 * seed + 0.01 * index)
+             for index in range(6) for seed in range(5)]  # fmt: skip
+    board = build(factories.benchmark(), factories.METRICS, Loaded(found, []))
+    first = leaders(context_of(board, "", None), board.columns[0])
+    assert [entry["name"] for entry in first] == ["m0", "m1", "m2", "m3", "and 2 more"]
+
+
+def test_an_open_division_is_a_page_of_its_own_that_says_so(tmp_path: Path) -> None:
+    store = Store(tmp_path / "results")
+    of = replace(factories.benchmark(), division="open")
+    for seed in range(5):
+        made = factories.record("theirs", seed, of, bits=None)
+        made = replace(made, division="open", milestones=[], cost={}, spent={}, budget={})
+        sites.commit(store, made, {}, folder=of.folder)
+    assert sites.publish(store, tmp_path / "site", of) == []
+    page = Page(tmp_path / "site/tiny+open/index.html")
+    assert "made outside genbench" in page.text
+    assert "genbench run" not in page.text
+    assert "open division" in Page(tmp_path / "site/index.html").text
+
+
+def test_a_picture_that_is_not_the_records_is_not_shown(store: Store, tmp_path: Path) -> None:
+    mine = Store(tmp_path / "results")
+    shutil.copytree(store.root / "tiny", mine.root / "tiny")
+    (mine.root / "tiny/toy/seed-0/samples.png").unlink()
+    (mine.root / "tiny/toy/seed-0/samples.png").write_bytes(factories.png(shade=9))
+    (mine.root / "tiny/toy/seed-1/samples.png").unlink()
+    (mine.root / "tiny/toy/seed-1/samples.png").symlink_to("/etc/hostname")
+    (mine.root / "tiny/toy/seed-2/curve.csv").unlink()
+    (mine.root / "tiny/toy/seed-2/curve.csv").write_text("images,loss\n1,2\n")
+    problems = sites.publish(mine, tmp_path / "site", factories.benchmark())
+    assert len(problems) == 3
+    assert [problem for problem in problems if "hash" in problem] == [problems[0], problems[2]]
+    assert "curve.csv is not drawn" in problems[2]
+    assert Page(tmp_path / "site/tiny/toy/index.html").source.count("<img") == 3
+
+
+def test_training_figures_are_finite_and_no_more_than_a_screen_shows(tmp_path: Path) -> None:
+    lines = [
+        "step,images,seconds,loss,odd,score:fid",
+        *(f"{k},{64 * k},0.1,{1 / (k + 1)},nan,2.0" for k in range(1000)),
+    ]
+    content = "\n".join(lines).encode()
+    (tmp_path / "curve.csv").write_bytes(content)
+    record = replace(factories.record(), artifacts={"curve.csv": f"sha256:{hashlib.sha256(content).hexdigest()}"})
+    figures = training_figures(tmp_path, record)
+    assert list(figures) == ["loss"]
+    assert len(figures["loss"]) <= MAX_POINTS
+    assert figures["loss"][-1] == (64.0 * 999, 1 / 1000)
+
+
+# ---- the folder
+
+
+def test_publishing_again_replaces_what_was_published_and_nothing_else(store: Store, tmp_path: Path) -> None:
+    target = tmp_path / "site"
+    target.mkdir()
+    (target / ".git").write_text("gitdir: elsewhere")
+    sites.publish(store, target)
+    (target / "CNAME").write_text("example.org")
+    (target / "second/mine.txt").write_text("mine")
+    sites.publish(store, target, factories.benchmark())
+    left = {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()}
+    assert not [name for name in left if name.startswith("second/") and name != "second/mine.txt"]
+    assert {".git", "CNAME", "second/mine.txt", "tiny/toy/seed-4.html"} <= left
+    assert "second" not in Page(target / "index.html").text
+    listed = (target / SITE).read_text().splitlines()[1:]
+    assert set(listed) == left - {".git", "CNAME", "second/mine.txt", SITE}
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(store: Store, tmp_path: Path) -> None:
+    target = tmp_path / "home"
+    target.mkdir()
+    (target / "index.html").write_text("mine")
+    with pytest.raises(GenbenchError, match="not empty and was not written by"):
+        site.write([], store, target)
+    assert [path.name for path in target.iterdir()] == ["index.html"]
+
+
+@pytest.mark.parametrize("listed", ["../victim", "/etc/passwd", "a/../../victim", ""])
+def test_a_list_of_files_that_leads_out_of_the_folder_is_refused(store: Store, tmp_path: Path, listed: str) -> None:
+    target = tmp_path / "site"
+    target.mkdir()
+    (tmp_path / "victim").write_text("mine")
+    (target / SITE).write_text(f"{HEAD}\n{listed}\nx\n")
+    with pytest.raises(GenbenchError, match="not the list of a site's files"):
+        site.write([], store, target)
+    assert (tmp_path / "victim").read_text() == "mine"
+
+
+def test_nothing_is_written_or_removed_through_a_link_in_the_folder(store: Store, tmp_path: Path) -> None:
+    target, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
+    sites.publish(store, target)
+    shutil.move(target / "tiny", elsewhere)
+    (target / "tiny").symlink_to(elsewhere)
+    before = sorted(path.as_posix() for path in elsewhere.rglob("*"))
+    with pytest.raises(StoreError, match="is a link"):
+        sites.publish(store, target)
+    sites.publish(store, target, factories.benchmark(**sites.SECOND))
+    assert sorted(path.as_posix() for path in elsewhere.rglob("*")) == before
+
+
+def test_what_fails_leaves_the_site_before_as_it_was(store: Store, tmp_path: Path) -> None:
+    target = tmp_path / "site"
+    sites.publish(store, target, factories.benchmark(**sites.SECOND))
+    before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
+    dev = replace(factories.benchmark(), dev=True)
+    board = build(dev, factories.METRICS, Loaded([factories.record(of=dev)], []))
+    with pytest.raises(GenbenchError, match="never published"):
+        site.write([site.Entry(sites.board_of(store)), site.Entry(board)], store, target)
+    assert {path: path.read_bytes() for path in target.rglob("*") if path.is_file()} == before
+    with pytest.raises(GenbenchError, match="never published"):
+        site.write([site.Entry(board)], store, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+# ---- what a reader types
+
+
+def test_what_to_type_to_reproduce_is_quoted_for_a_shell(pages: dict[str, Page]) -> None:
+    text = pages["tiny/index.html"].text
+    assert "genbench run train-copy toy index.html 'half[width=8]' '<b>x</b>' -b tiny" in text
+    assert "pip install genbench==" in text
+    assert "toys==1.0" in text
+
+
+# ---- the command
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    path = tmp_path / "tiny.toml"
+    path.write_text(factories.toml(factories.DEFINITION))
+    found = factories.registry(path)
+    monkeypatch.setattr(genbench.plugins, "discover", lambda given=None: found)
+    return found
+
+
+def test_the_command_publishes_every_benchmark_that_is_installed_and_tells_of_others(
+    registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(tmp_path / "results")
+    opened = replace(factories.benchmark(), division="open")
+    sites.commit(store, factories.record("toy"), {})
+    sites.commit(store, replace(factories.record("theirs", of=opened), division="open"), {}, folder="tiny+open")
+    sites.commit(store, factories.record("toy", of=replace(factories.benchmark(), dev=True)), {}, folder="tiny+dev")
+    sites.commit(store, factories.record("toy", of=factories.benchmark(**sites.SECOND)), {})
+    assert cli.main(["publish", str(tmp_path / "site"), "--results", str(store.root)]) == 0
+    told = capsys.readouterr()
+    assert told.out.endswith("index.html: 1 model on tiny, 1 model on tiny+open\n")
+    assert "second: not published: no such benchmark is installed" in told.err
+    assert "tiny+dev: not published: runs of --dev and --budget never are" in told.err
+    assert not (tmp_path / "site/second").exists()
+
+
+def test_a_benchmark_that_is_not_installed_is_published_by_its_file_which_lies_beside_the_page(
+    registry: Registry, tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "results")
+    sites.commit(store, factories.record("toy"), {})
+    sites.commit(store, factories.record("toy", of=factories.benchmark(**sites.SECOND)), {})
+    (tmp_path / "second.toml").write_text(factories.toml({**factories.DEFINITION, **sites.SECOND}))
+    command = ["publish", str(tmp_path / "site"), "--results", str(store.root), "-b", "tiny", "-b"]
+    assert cli.main([*command, str(tmp_path / "second.toml")]) == 0
+    page = Page(tmp_path / "site/second/index.html")
+    assert "genbench run toy -b ./second.toml" in page.text
+    assert "second.toml" in page.values("href")
+    assert (tmp_path / "site/second/second.toml").read_text() == (tmp_path / "second.toml").read_text()

@@ -1,147 +1,373 @@
-"""`genbench verify`: files that are not those of their record, and repetitions that come out otherwise, are found."""
+"""`genbench submit` and `genbench verify`: honest bundles pass in another folder, tampering is named at its level.
+
+One run of a cheap model on a tiny benchmark serves all; the tampered bundles are verified by one command at level 1.
+"""
+
+from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from dataclasses import replace
 from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
 
+import numpy as np
 import pytest
-from commands import genbench, inside
+from bundles import copy, edit_json, edit_record, put_samples, reseal, runs, sha256
+from commands import inside
 
+from genbench import paths
+from genbench.engine.data import load_split, materialise
 from genbench.plugins import discover
-from genbench.record import parse
-from genbench.replay import Difference, benchmark_of, differences, file_differences, plan_again
+from genbench.replay import benchmark_of, differences, plan_again, why_not_repeatable
 from genbench.store import Store
+from genbench.verification import read_verification
 
-RUNS = ("marginals", "vae")
+TINY = Path(__file__).with_name("data") / "tiny-digits.toml"
+"""A benchmark on which a run is scored in a moment."""
+
+
+def verify(*arguments: object) -> CompletedProcess[str]:
+    return inside("verify", *arguments, "-b", TINY)
+
+
+def submit(*arguments: object) -> CompletedProcess[str]:
+    return inside("submit", *arguments, "-b", TINY)
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = tmp_path_factory.mktemp("verify") / "results"
-    run = inside("run", *RUNS, "-b", "digits-smoke", "--seeds", "1", "--results", results)
+    run = inside("run", "marginals", "-b", TINY, "--results", results)
     assert run.returncode == 0, run.stderr
+    log = results / "tiny-digits" / "marginals" / "seed-0" / "log.txt"
+    log.write_text(f"reading {Path.home()}/thesis/model.py and {results}/tiny-digits\n")
+    edit_record(log.parent, artifacts={**json.loads((log.parent / "record.json").read_text())["artifacts"],
+                                       "log.txt": sha256(log)})  # fmt: skip
     return results
+
+
+@pytest.fixture(scope="module")
+def bundle(done: Path) -> Path:
+    made = submit("tiny-digits/marginals", "--state", "-o", done.parent / "bundle", "--results", done)
+    assert made.returncode == 0, made.stderr
+    return done.parent / "bundle"
+
+
+def edited_score(bundle: Path) -> None:
+    """A better FID, in the record and in the curve."""
+    (run, *_) = runs(bundle)
+    value = json.loads((run / "record.json").read_text())["scores"]["fid"]["value"]
+    edit_record(run, scores__fid__value=0.5)
+    curve = run / "curve.csv"
+    curve.write_text(curve.read_text().replace(str(value), "0.5"))
+    reseal(bundle)
+
+
+def edited_curve(bundle: Path) -> None:
+    edit_record(runs(bundle)[0], scores__fid__value=0.5)
+    reseal(bundle)
+
+
+def replayed(bundle: Path) -> None:
+    """Training data under the model's name."""
+    folder = materialise(discover().datasets["digits"].spec, paths.data_cache())
+    training, _ = load_split(folder, "train")
+    for run in runs(bundle):
+        put_samples(run, np.roll(training, int(run.name[-1]), axis=0)[:80])
+    reseal(bundle)
+
+
+def one_seed_twice(bundle: Path) -> None:
+    first, second = runs(bundle)
+    for name in ("samples.npz", "samples.png"):
+        shutil.copy(first / name, second / name)
+    reseal(bundle)
+
+
+def one_seed_gone(bundle: Path) -> None:
+    shutil.rmtree(runs(bundle)[1])
+    reseal(bundle)
+
+
+def others_picture(bundle: Path) -> None:
+    first, second = runs(bundle)
+    shutil.copy(second / "samples.png", first / "samples.png")
+    reseal(bundle)
+
+
+def a_bomb(bundle: Path) -> None:
+    with zipfile.ZipFile(runs(bundle)[0] / "samples.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("samples.npy", bytes(80 << 20))
+    reseal(bundle)
+
+
+def more_spent(bundle: Path) -> None:
+    edit_record(runs(bundle)[0], spent__images=10**6)
+    reseal(bundle)
+
+
+def another_digest(bundle: Path) -> None:
+    for run in runs(bundle):
+        edit_record(run, benchmark__digest="0" * 16)
+    edit_json(bundle / "MANIFEST.json", lambda manifest: manifest.update(digest="0" * 16))
+    reseal(bundle)
+
+
+def better_nats(bundle: Path) -> None:
+    """Likelihoods that no distribution gives, in keeping with the record's own examples."""
+    run = runs(bundle)[0]
+    with np.load(run / "nats.npz") as arrays:
+        np.savez_compressed(run / "nats.npz", **{**arrays, "nats": np.abs(arrays["nats"])})
+    reseal(bundle)
+
+
+def unknown_plugin(bundle: Path) -> None:
+    """A model of which nothing is installed here."""
+    (bundle / "tiny-digits" / "marginals").rename(bundle / "tiny-digits" / "stranger")
+    for run in runs(bundle):
+        edit_record(run, model__name="stranger", model__plugin="their-plugin", model__code_sha256="a" * 64)
+    reseal(bundle)
+
+
+def a_link(bundle: Path) -> None:
+    path = runs(bundle)[0] / "curve.csv"
+    path.unlink()
+    path.symlink_to("/etc/hostname")
+
+
+TAMPERED: dict[Any, tuple[int, str]] = {
+    edited_score: (1, "re-scored"),
+    edited_curve: (0, "curve"),
+    replayed: (1, "replayed training data"),
+    one_seed_twice: (0, "same samples"),
+    one_seed_gone: (0, "seeds missing"),
+    others_picture: (0, "picture"),
+    a_bomb: (0, "samples"),
+    more_spent: (0, "over budget"),
+    another_digest: (0, "benchmark"),
+    better_nats: (0, "bounds"),
+    a_link: (0, "no regular file"),
+    lambda bundle: (bundle / "more.txt").write_text("x"): (0, "unlisted file"),
+    lambda bundle: (runs(bundle)[1] / "nats.npz").unlink(): (0, "missing file"),
+    lambda bundle: (runs(bundle)[0] / "log.txt").write_text("another"): (0, "file size"),
+    lambda bundle: edit_json(bundle / "MANIFEST.json", lambda m: m["files"].popitem()): (0, "unlisted file"),
+    lambda bundle: edit_json(bundle / "MANIFEST.json", lambda m: m.update(colour=1)): (0, "manifest"),
+    lambda bundle: edit_json(bundle / "MANIFEST.json", lambda m: m.update(division="open")): (0, "manifest"),
+}
+"""What is done to a bundle, and the level and check that name it."""
+
+
+@pytest.fixture(scope="module")
+def verdicts(bundle: Path) -> dict[str, list[dict[str, Any]]]:
+    """What one command at level 1 finds of every tampered bundle."""
+    folder = bundle.parent / "tampered"
+    changes = {str(index): change for index, change in enumerate(TAMPERED)}
+    for name, change in changes.items():
+        change(copy(bundle, folder / name))
+    found = verify(*(folder / name for name in changes), "--json", "--results", folder / "nothing")
+    assert found.returncode == 3, found.stderr
+    by_bundle: dict[str, list[dict[str, Any]]] = {name: [] for name in changes}
+    for verdict in json.loads(found.stdout):
+        by_bundle[Path(verdict["folder"]).relative_to(folder).parts[0]].append(verdict)
+    return by_bundle
+
+
+@pytest.mark.parametrize("index", range(len(TAMPERED)), ids=[check for _, check in TAMPERED.values()])
+def test_a_tampered_bundle_is_named_at_the_right_level(verdicts: dict[str, Any], index: int) -> None:
+    level, check = list(TAMPERED.values())[index]
+    failures = [f for v in verdicts[str(index)] for f in v["findings"] if f["severity"] == "failure"]
+    assert min(finding["level"] for finding in failures) == level, failures
+    assert check in {finding["check"] for finding in failures}
+    assert not all(verdict["verified"] for verdict in verdicts[str(index)])
+
+
+def test_a_bundle_whose_plugin_is_not_installed_reaches_level_1(bundle: Path, tmp_path: Path) -> None:
+    theirs = copy(bundle, tmp_path / "theirs")
+    unknown_plugin(theirs)
+    found = verify(theirs, "--level", "2", "--json", "--results", tmp_path / "nothing")
+    assert found.returncode == 3
+    _, *of_runs = json.loads(found.stdout)
+    assert [verdict["level"] for verdict in of_runs] == [1, 1]
+    assert {(f["level"], f["check"]) for v in of_runs for f in v["findings"] if f["severity"] == "failure"} == {
+        (2, "code")
+    }
+
+
+def test_an_honest_bundle_passes_level_3_in_another_folder_and_is_accepted(bundle: Path, tmp_path: Path) -> None:
+    here = copy(bundle, tmp_path / "elsewhere" / "theirs")
+    found = verify(here, "--level", "3", "--accept", tmp_path / "board", "--json")
+    assert found.returncode == 0, found.stdout
+    assert [verdict["level"] for verdict in json.loads(found.stdout)] == [3, 3, 3]
+    loaded = Store(tmp_path / "board").load()
+    assert [(record.seed, len(record.scores["fid"].repeats)) for record in loaded.records] == [(0, 1), (1, 1)]
+    assert {v.level for v in loaded.verifications.values()} == {3}
+    assert not loaded.unreadable
+
+
+def test_acceptance_at_level_1_keeps_recomputed_scores_alone_and_overwrites_nothing(
+    bundle: Path, tmp_path: Path
+) -> None:
+    board = tmp_path / "board"
+    assert verify(bundle, "--accept", board).returncode == 0
+    (record, _) = Store(board).load().records
+    assert not any(score.repeats for score in record.scores.values())
+    assert "repeats could not be computed again" in record.warnings[0]
+    run = board / "tiny-digits" / "marginals" / "seed-0"
+    verification = read_verification(run)
+    assert verification is not None
+    assert verification.level == 1
+    assert [finding.check for finding in verification.findings] == ["nats unchecked"]
+    before = (run / "record.json").read_bytes()
+    edit_record(run, warnings=["mine"])
+    assert read_verification(run) is None, "a verification of another record says nothing"
+    changed = (run / "record.json").read_bytes()
+    assert changed != before
+    again = verify(bundle, "--accept", board)
+    assert "another record stands in" in again.stderr
+    assert (run / "record.json").read_bytes() == changed
+
+
+def test_a_bundle_holds_no_path_of_its_maker(bundle: Path, done: Path) -> None:
+    log = (runs(bundle)[0] / "log.txt").read_text()
+    assert log == "reading ~/thesis/model.py and <results>/tiny-digits\n"
+    for path in bundle.rglob("*.*"):
+        if path.suffix in (".json", ".csv", ".txt"):
+            assert str(done) not in path.read_text()
+
+
+def test_a_name_in_what_scores_depend_on_is_refused_with_its_place(done: Path, tmp_path: Path) -> None:
+    results = copy(done, tmp_path / "results")
+    edit_record(results / "tiny-digits" / "marginals" / "seed-1", model__config={"data": "/home/alice/x/y"})
+    found = submit("tiny-digits/marginals", "-o", tmp_path / "out", "--results", results)
+    assert found.returncode == 2
+    assert "seed-1/record.json: model.config.data: the path '/home/alice/x/y'" in found.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_without_all_its_seeds_is_submitted_only_when_asked(done: Path, tmp_path: Path) -> None:
+    found = submit("tiny-digits/marginals/seed-1", "-o", tmp_path / "out", "--results", done)
+    assert found.returncode == 2
+    assert "marginals lacks seed 0" in found.stderr
+    found = submit("tiny-digits/marginals/seed-1", "--incomplete", "-o", tmp_path / "out", "--results", done)
+    assert found.returncode == 0, found.stderr
+    found = verify(tmp_path / "out", "--level", "0")
+    assert found.returncode == 0, found.stdout
+    assert "L0 warning, seeds missing: marginals: promised the seeds 0, 1; found without 0" in found.stdout
+
+
+def test_samples_from_outside_stand_in_a_division_of_their_own(bundle: Path, tmp_path: Path) -> None:
+    files = [option for run in runs(bundle) for option in ("--samples", run / "samples.npz")]
+    about = ("--name", "my-flow", "--reference", "A. Person, Flows, 2026")
+    made = submit(*files, *about, "-o", tmp_path / "open")
+    assert made.returncode == 0, made.stderr
+    found = verify(tmp_path / "open", "--accept", tmp_path / "board")
+    assert found.returncode == 0, found.stdout
+    (record, _) = Store(tmp_path / "board").load("tiny-digits+open").records
+    assert (record.division, record.run) == ("open", "tiny-digits+open/my-flow/seed-0")
+    assert "bits_per_dim" not in record.scores
+    assert verify(tmp_path / "open", "--level", "2").returncode == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--name", "vae"), "is the name of an installed model"),
+        (("--name", "A b"), "must match"),
+        (("--reference", " "), "say where the samples come from"),
+    ],
+)
+def test_an_open_submission_that_cannot_be_is_refused_before_anything_is_scored(
+    bundle: Path, tmp_path: Path, arguments: tuple[str, str], told: str
+) -> None:
+    given = {"--name": "flow", "--reference": "Me", arguments[0]: arguments[1]}
+    options = [part for item in given.items() for part in item]
+    samples = runs(bundle)[0] / "samples.npz"
+    found = submit("--samples", samples, *options, "-o", tmp_path / "out")
+    assert found.returncode == 2
+    assert told in found.stderr
+
+
+# Runs of a results folder.
 
 
 @pytest.fixture
 def results(done: Path, tmp_path: Path) -> Path:
     """A copy that a test may spoil."""
-    return Path(shutil.copytree(done, tmp_path / "results"))
+    return copy(done, tmp_path / "results")
 
 
-def edit(results: Path, model: str, **changes: object) -> None:
-    path = results / "digits-smoke" / model / "seed-1" / "record.json"
-    record = json.loads(path.read_text())
-    for place, value in changes.items():
-        *outer, last = place.split("__")
-        holder = record
-        for key in outer:
-            holder = holder[key]
-        holder[last] = value
-    path.write_text(json.dumps(record))
+def level_0(results: Path, *targets: object) -> tuple[int, str]:
+    found = verify(*targets, "--level", "0", "--results", results)
+    return found.returncode, found.stdout + found.stderr
 
 
-def test_untouched_runs_are_verified(done: Path) -> None:
-    found = inside("verify", "digits-smoke", "--results", done)
-    assert found.returncode == 0, found.stdout
-    assert "2 of 2 runs verified" in found.stdout
-
-
-def test_runs_come_out_identical_when_trained_again(done: Path) -> None:
-    found = genbench("verify", "digits-smoke", "--retrain", "--json", "--results", done)
-    assert found.returncode == 0, found.stdout
-    verdicts = json.loads(found.stdout)
-    assert [entry["verified"] for entry in verdicts] == [True, True]
-    assert {entry["checked"] for entry in verdicts} == {"files and retraining"}
-
-
-def test_a_changed_file_is_named(results: Path) -> None:
-    path = results / "digits-smoke" / "vae" / "seed-1" / "samples.npz"
-    path.write_bytes(path.read_bytes() + b" ")
-    found = inside("verify", "digits-smoke/vae/seed-1", "digits-smoke/marginals", "--results", results)
-    assert found.returncode == 3
-    assert "digits-smoke/vae/seed-1: NOT verified" in found.stdout
-    assert "samples.npz: recorded sha256:" in found.stdout
-    assert "digits-smoke/marginals/seed-1: verified" in found.stdout
-
-
-def test_a_missing_file_is_named(results: Path) -> None:
-    (results / "digits-smoke" / "vae" / "seed-1" / "state.safetensors").unlink()
-    found = inside("verify", "digits-smoke/vae", "--results", results)
-    assert found.returncode == 3
-    assert "state.safetensors: recorded sha256:" in found.stdout
-    assert "found nothing" in found.stdout
-
-
-def test_a_hand_edited_score_does_not_survive_retraining(results: Path) -> None:
-    edit(results, "marginals", scores__fid__value=0.001)
-    found = inside("verify", "digits-smoke/marginals", "--retrain", "--results", results)
-    assert found.returncode == 3
-    assert "scores.fid.value: recorded 0.001, found " in found.stdout
-
-
-def test_a_run_of_other_code_is_not_trained_again_and_says_why(results: Path) -> None:
-    edit(results, "marginals", model__code_sha256="0" * 64, model__version="0.0.9")
-    found = inside("verify", "digits-smoke/marginals", "--retrain", "--results", results)
-    assert found.returncode == 3
-    assert "is not that of the run (genbench 0.0.9); install that version" in found.stdout
-
-
-def test_a_run_of_other_options_cannot_pass_for_the_default(results: Path) -> None:
-    edit(results, "marginals", model__config={"batch_size": 7})
-    found = inside("verify", "digits-smoke/marginals", "--retrain", "--results", results)
-    assert found.returncode == 3
-    assert "its configuration is not that of marginals" in found.stdout
+def test_files_that_are_not_those_of_a_record_are_named(results: Path) -> None:
+    first, second = runs(results)
+    (first / "samples.npz").write_bytes((first / "samples.npz").read_bytes() + b" ")
+    (second / "state.safetensors").unlink()
+    code, told = level_0(results, "tiny-digits")
+    assert code == 3
+    assert "tiny-digits/marginals/seed-0: NOT verified" in told
+    assert "samples.npz: promised sha256:" in told
+    assert "state.safetensors: promised sha256:" in told
+    assert "found nothing" in told
 
 
 def test_a_record_in_anothers_place_is_told(results: Path) -> None:
-    moved = shutil.move(results / "digits-smoke" / "marginals" / "seed-1", results / "digits-smoke" / "vae" / "seed-0")
-    found = inside("verify", moved, "--results", results)
-    assert found.returncode == 3
-    assert "its folder vae/seed-0 is not that of the run, marginals/seed-1" in found.stdout
-
-
-def test_copies_of_a_run_are_verified_by_one_repetition(results: Path, tmp_path: Path) -> None:
-    copy = shutil.copytree(results / "digits-smoke" / "marginals", tmp_path / "copy" / "marginals") / "seed-1"
-    found = inside("verify", "digits-smoke/marginals", copy, "--retrain", "--results", results)
-    assert found.returncode == 0, found.stdout
-    assert "2 of 2 runs verified" in found.stdout
+    moved = shutil.move(runs(results)[0], results / "tiny-digits" / "marginals" / "seed-7")
+    code, told = level_0(results, moved)
+    assert code == 3
+    assert "its folder marginals/seed-7 is not that of the run, marginals/seed-0" in told
 
 
 def test_an_unreadable_record_is_not_verified(results: Path) -> None:
-    (results / "digits-smoke" / "marginals" / "seed-1" / "record.json").write_text("{")
-    found = inside("verify", "digits-smoke/marginals", "--results", results)
-    assert found.returncode == 3
-    assert "digits-smoke/marginals/seed-1: NOT verified" in found.stdout
-    assert "its record is unreadable: not JSON" in found.stdout
-
-
-def test_an_unknown_run_is_refused_with_the_nearest(done: Path) -> None:
-    found = inside("verify", "digits-smoke/marginal", "--results", done)
-    assert found.returncode == 2
-    assert "digits-smoke/marginals/seed-1" in found.stderr
+    (runs(results)[0] / "record.json").write_text("{")
+    code, told = level_0(results, "tiny-digits/marginals")
+    assert code == 3
+    assert "seed-0: NOT verified" in told
+    assert "unreadable: not JSON" in told
 
 
 def test_a_record_cannot_lead_out_of_its_folder(results: Path) -> None:
-    folder = results / "digits-smoke" / "marginals" / "seed-1"
-    outside = results / "outside"
-    outside.write_text("secret")
-    record = parse((folder / "record.json").read_text())
-    hostile = replace(record, artifacts={"../../../outside": "sha256:0"})
-    assert file_differences(folder, hostile) == [Difference("../../../outside", "sha256:0", "nothing")]
+    (results / "outside").write_text("secret")
+    edit_record(runs(results)[0], artifacts={"../../../outside": sha256(results / "outside")})
+    code, told = level_0(results, "tiny-digits/marginals/seed-0")
+    assert code == 3
+    assert "../../../outside: promised sha256:" in told
+
+
+def test_a_run_of_other_code_or_options_is_not_repeated_and_says_why(results: Path) -> None:
+    first, second = runs(results)
+    edit_record(first, model__code_sha256="0" * 64, model__version="0.0.9")
+    edit_record(second, model__config={"batch_size": 7})
+    found = verify("tiny-digits", "--level", "3", "--results", results)
+    assert found.returncode == 3
+    assert "is not that of the run (genbench 0.0.9); install that version" in found.stdout
+    assert "its configuration is not that of marginals" in found.stdout
+
+
+def test_an_unknown_run_and_a_folder_that_is_no_bundle_are_told_apart(done: Path, tmp_path: Path) -> None:
+    found = verify("tiny-digits/marginal", "--results", done)
+    assert found.returncode == 2
+    assert "tiny-digits/marginals/seed-1" in found.stderr
+    found = verify(tmp_path, "--results", done)
+    assert found.returncode == 2
+    assert "has no MANIFEST.json" in found.stderr
 
 
 def test_training_that_the_clock_ended_cannot_be_repeated(done: Path) -> None:
+    (record, _) = Store(done).load().records
     registry = discover()
-    (record,) = (entry for entry in Store(done).load().records if entry.model.name == "vae")
-    timed = replace(record, spent={**record.spent, "ended_by": "seconds"})
-    with pytest.raises(Exception, match="ended by the clock"):
-        plan_again(registry, benchmark_of(registry, timed, None), timed)
+    assert plan_again(registry, benchmark_of(registry, record, None), record).key.seed == 0
+    assert why_not_repeatable(record) is None
+    assert "ended by the clock" in str(why_not_repeatable(replace(record, spent={"ended_by": "seconds"})))
 
 
 def test_two_records_differ_in_what_is_not_volatile_alone(done: Path) -> None:
-    (record,) = (entry for entry in Store(done).load().records if entry.model.name == "vae")
+    (record, _) = Store(done).load().records
     later = replace(record, finished="2030-01-01T00:00:00+00:00", environment={})
     assert differences(record, later) == []
     other = replace(record, spent={**record.spent, "steps": 3})

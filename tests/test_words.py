@@ -250,8 +250,8 @@ def test_the_page_and_the_terminal_show_the_words_of_a_run(tmp_path: Path, capsy
     store = Store(tmp_path / "results")
     folder = commit(store, factories.record("speller"), "straße\tde\n<b>\ten\n".encode())
     board = build(factories.benchmark(), factories.METRICS, store.load("tiny"))
-    assert site.write(board, store, tmp_path / "site") == []
-    page = (tmp_path / "site/index.html").read_text(encoding="utf-8")
+    assert site.write([site.Entry(board)], store, tmp_path / "site") == []
+    page = (tmp_path / "site/tiny/index.html").read_text(encoding="utf-8")
     assert "straße&nbsp;<small>de</small>" in page
     assert "&lt;b&gt;" in page
     assert main(["show", str(folder)]) == 0
@@ -265,7 +265,7 @@ def test_words_that_are_not_those_of_the_record_are_not_shown(
     folder = commit(store, factories.record("speller"), b"word\ten\n")
     (folder / "samples.txt").write_text("other\ten\n")
     board = build(factories.benchmark(), factories.METRICS, store.load("tiny"))
-    (problem,) = site.write(board, store, tmp_path / "site")
+    (problem,) = site.write([site.Entry(board)], store, tmp_path / "site")
     assert "its samples.txt is not shown: its hash is not the one in the record" in problem
     assert main(["show", str(folder)]) == 0
     shown = capsys.readouterr()

@@ -47,11 +47,11 @@ def rescore(job: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
     """
     read = read_job(Path(job))
     prepare_torch(read.budget.threads, read.budget.device)
-    bench = bench_of(read)
-    return {"environment": describe(read.budget), "runs": [_run(read, bench, run) for run in runs]}
+    bench, nearness = bench_of(read), Nearness()
+    return {"environment": describe(read.budget), "runs": [_run(read, bench, run, nearness) for run in runs]}
 
 
-def _run(job: Job, bench: Bench, run: Mapping[str, Any]) -> dict[str, Any]:
+def _run(job: Job, bench: Bench, run: Mapping[str, Any], nearness: Nearness) -> dict[str, Any]:
     folder = Path(run["folder"])
     of_run = replace(job, seed=run["seed"], model=replace(job.model, conditional=run["conditional"]))
     try:
@@ -61,7 +61,7 @@ def _run(job: Job, bench: Bench, run: Mapping[str, Any]) -> dict[str, Any]:
         material = look_at(samples, labels, None if nats is None else LogProbs(**nats.fields()), bench)
         scores = score(material, job.metrics)
         assert material.space is not None  # the first evaluator's material has one
-        likeness = likeness_of(samples, material.space(), bench)
+        likeness = likeness_of(samples, material.space(), bench, nearness)
     except (GenbenchError, ValueError, ArithmeticError, LookupError, RuntimeError) as error:
         return {"problem": clean(f"{type(error).__name__}: {error}")}
     asked = sample_labels(of_run, len(samples), ()) if run["closed"] else None
@@ -93,21 +93,35 @@ class Likeness:
     repeated: float
 
 
-def likeness_of(samples: NDArray[np.uint8], space: Space, bench: Bench) -> Likeness:
+class Nearness:
+    """The distance to the training data that few held-out examples are within: worked out once for all runs."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], float] = {}
+
+    def of(self, space: Space) -> float:
+        """In the unit of ``space``, whose training and held-out examples hang on their numbers alone."""
+        key = len(space.training), len(space.held_out)
+        if key not in self._known:
+            nearest = distances(space.held_out, space.training).min(1)
+            self._known[key] = float(np.percentile(nearest, RARELY))
+        return self._known[key]
+
+
+def likeness_of(samples: NDArray[np.uint8], space: Space, bench: Bench, nearness: Nearness) -> Likeness:
     """The likeness of uint8 samples ``[N, *shape]``; distances are those of ``space``, of some of each kind."""
     training, held_out = ({_digest(x) for x in examples()[0]} for examples in (bench.training, bench.held_out))
     digests = [_digest(sample) for sample in samples]
     count = min(len(space.training), len(space.held_out))
     chosen = np.random.default_rng(SEED).permutation(len(space.training))[:count]
     to_training = distances(space.samples, space.training).min(1)
-    rare = np.percentile(distances(space.held_out, space.training).min(1), RARELY)
     to_some, to_held_out = (
         distances(space.samples, side[:count]).min(1) for side in (space.training[np.sort(chosen)], space.held_out)
     )
     return Likeness(
         training_copies=sum(digest in training for digest in digests) / len(digests),
         held_out_copies=sum(digest in held_out for digest in digests) / len(digests),
-        near_training=float((to_training < rare).mean()),
+        near_training=float((to_training < nearness.of(space)).mean()),
         toward_held_out=float((to_held_out < to_some).mean() + (to_held_out == to_some).mean() / 2),
         repeated=1 - len(set(digests)) / len(digests),
     )

@@ -117,7 +117,7 @@ def tally(comparison: Comparison) -> tuple[int, ...]:
 
 
 def differences(comparison: Comparison) -> list[str]:
-    """A line for each score in which one side is better, and for what else tells the two apart or is odd of the pair."""
+    """A line for each score in which one side is better, for what else tells the two apart, and for problems."""
     name = comparison.a.name
     lines = [f"{name}: {difference(entry)}" for entry in comparison.metrics if entry.winner]
     if len({tuple(described(side.records)) for side in (comparison.a, comparison.b)}) > 1:

@@ -6,6 +6,7 @@ import hashlib
 import statistics
 import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,13 +80,13 @@ class Search:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._launcher: Launcher | None = None
+        self._ending = ExitStack()
 
     def __enter__(self) -> Search:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._launcher is not None:
-            self._launcher.close()
+        self._ending.close()
 
     def nearest_pictures(
         self, board: Leaderboard, store: Store, pictures: Mapping[str, Path]
@@ -142,7 +143,7 @@ class Search:
         from genbench.executors.launcher import Launcher
 
         if self._launcher is None:
-            self._launcher = Launcher(threads=1)
+            self._launcher = self._ending.enter_context(Launcher(threads=1))
         spec = board.benchmark.dataset
         arguments = {
             "dataset": asdict(spec),
@@ -172,7 +173,7 @@ def _offered(
             if board.benchmark.dataset.alphabet:
                 entry: dict[str, Any] = {"texts": _texts(run, record)}
             else:
-                entry = {"grid": str(folder / f"{index}.png"), "picture": str(pictures[row.model])}
+                entry = {"grid": str(folder / f"{index}.png"), "picture": str(pictures[row.model].absolute())}
                 Path(entry["grid"]).write_bytes(_grid(run, record))
         except (OSError, ValueError) as error:
             problems.append(_line(record, (error.strerror if isinstance(error, OSError) else None) or str(error)))

@@ -20,7 +20,7 @@ from genbench.submission.bundle import STATE
 from genbench.submission.contents import read_samples
 from genbench.submission.interval import prediction, shared_level
 from genbench.submission.machine import why_other_class
-from genbench.submission.rescore import tolerance, why_different
+from genbench.submission.rescore import UNCHECKED, tolerance, why_different
 from genbench.submission.scrub import Scrubber, scrubbed
 from genbench.submission.verdict import Verdict
 from genbench.verification import Finding
@@ -166,6 +166,7 @@ def _of_state(
                 yield _failure(2, "resampled", f"scores.{name}", _shown(one), _shown(two), advice)
         verdict.recomputed = {**verdict.recomputed, **found.scores}
         verdict.repeatable.add("repeats")
+        verdict.settle(UNCHECKED)
 
 
 def _same_arrays(benchmark: Benchmark, submitted: Path, found: Path, name: str) -> bool:
@@ -211,6 +212,7 @@ def _of_repetition(
         yield _failure(3, "retrained", entry.field, entry.recorded[:200], entry.found[:200], SAME_VERSION)
     if not differing:
         verdict.repeatable |= {"repeats", "milestones"}
+        verdict.settle(UNCHECKED)
 
 
 def _like(found: Score, recorded: Score | None) -> Score:

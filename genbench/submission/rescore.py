@@ -34,6 +34,8 @@ COUNTS: Mapping[str, float] = {
 """Metrics that count samples, and what one sample in n moves them by, times n."""
 FEW = 3
 """Samples that near ties may let fall the other way; two of 300 was the most seen."""
+UNCHECKED = "nats unchecked"
+"""The check by which level 1 says that it takes the nats as they come."""
 RANKED: Mapping[str, float] = {"c_t": 0.5, "modes_found": 3.0}
 """Metrics that move by something else, and by how much they may: half a unit of C_T's z, which was seen to move by
 0.12, and three modes."""
@@ -128,7 +130,7 @@ def _findings(
     if "nats.npz" in record.artifacts and record.division == "closed":
         told = "nats as they were submitted"
         promised, advice = "a likelihood that the model gives", "Verify to level 2 to have the model asked again."
-        yield _warning("nats unchecked", "nats.npz", promised, told, advice)
+        yield _warning(UNCHECKED, "nats.npz", promised, told, advice)
 
 
 def why_different(name: str, recorded: Score, found: Score, exact: bool) -> tuple[str, str] | None:

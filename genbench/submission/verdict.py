@@ -72,6 +72,10 @@ class Verdict:
         """Note what a person should judge."""
         self.findings.append(Finding(level, "warning", check, place, promised, found, advice))
 
+    def settle(self, check: str) -> None:
+        """Take back the findings of a check that a higher level has done better."""
+        self.findings = [finding for finding in self.findings if finding.check != check]
+
     def as_dict(self, asked: int) -> dict[str, Any]:
         """As plain values: ``verified`` says whether the level asked for was reached."""
         return {

@@ -6,6 +6,6 @@ DIR/<benchmark>/<model>/index.html          a model over its seeds
 DIR/<benchmark>/<model>/seed-<k>.html       a run; its record beside it as seed-<k>.json
 """
 
-from genbench.report.site.write import Entry, write
+from genbench.report.site.writer import Entry, write
 
 __all__ = ["Entry", "write"]

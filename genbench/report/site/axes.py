@@ -78,8 +78,8 @@ class Scale:
         low, high = (math.log10(end) if log else end for end in (min(drawn), max(drawn)))
         extent = high - low
         pad = room * extent
-        if extent <= SAME * max(abs(low), abs(high)):
-            pad = 0.5 if log else (0.5 * abs(high) or 0.5)
+        if extent <= max(SAME * max(abs(low), abs(high)), 1 / LARGEST):
+            pad = 0.5 if log or abs(high) <= 1 / LARGEST else 0.5 * abs(high)
         low, high = low - pad, high + pad
         if log:
             return cls(10**low, 10**high, True)

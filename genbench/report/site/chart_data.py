@@ -39,9 +39,11 @@ def unlinked(model: str) -> str:
 
 
 def families(board: Leaderboard, registry: Registry) -> dict[str, str]:
-    """The family of each model: the name of the plugin that registers it."""
+    """The family of each contender: the name of the plugin that registers it."""
     found = {}
     for row in board.rows:
+        if row.anchor:
+            continue
         entry = registry.models.get(row.model.partition("[")[0])
         found[row.model] = OTHERS if entry is None else entry.plugin.name
     return found

@@ -19,7 +19,7 @@ from genbench.report.site.frame import (
     JOIN,
     LONGEST,
     RIGHT,
-    WIDTH,
+    SMALL,
     Frame,
     drawing,
     families,
@@ -163,7 +163,7 @@ def seed_curves(
     drawn = {seed: [p for p in points if drawable(p[0], x.log) and drawable(p[1], y.log)]
              for seed, points in series.items()}  # fmt: skip
     every = [point for points in drawn.values() for point in points]
-    frame = frame_of(x, y, [p[0] for p in every], [p[1] for p in every])
+    frame = frame_of(x, y, [p[0] for p in every], [p[1] for p in every], size=SMALL)
     body, legend = [], []
     for index, seed in enumerate(sorted(seed for seed, points in drawn.items() if points)):
         look = Look(f"chart-c{index % COLOURS}", index % COLOURS)
@@ -212,7 +212,7 @@ def _names(frame: Frame, labelled: Sequence[Curve], ends: Mapping[Curve, tuple[f
     found = {}
     for curve, height in zip(in_order, heights, strict=True):
         leader = path([ends[curve], (frame.right + 6, height), (left - 4, height)])
-        name = element("text", _name(curve, WIDTH - left), class_="chart-name", x=left, y=height + 4)
+        name = element("text", _name(curve, frame.width - left), class_="chart-name", x=left, y=height + 4)
         found[curve] = element("path", d=leader, class_="chart-leader") + name
     return found
 

@@ -13,7 +13,9 @@ from genbench.report.site.labels import Box
 from genbench.report.site.looks import Look, path
 from genbench.report.site.svg import element, joined, shortened, width_of
 
-WIDTH, HEIGHT = 760.0, 470.0
+LARGE = 760.0, 470.0
+SMALL = 470.0, 310.0
+"""Width and height of a chart of many models, and of one model's seeds: letters have the same size in both."""
 LEFT, RIGHT, BOTTOM = 62.0, 18.0, 50.0
 """Margins of the plot; that at the top is the legend's."""
 NAMES, MOST_NAMES = 110.0, 240.0
@@ -29,16 +31,21 @@ LONGEST = 190.0
 
 @dataclass(frozen=True)
 class Frame:
-    """The plot within the picture: pixels of its sides, and the scales along them."""
+    """The plot within the picture: the picture's size, the plot's sides, in pixels, and the scales along them."""
 
     x_axis: Axis
     y_axis: Axis
     x: Scale
     y: Scale
+    width: float
+    height: float
+    right: float
     left: float = LEFT
     top: float = 12.0
-    right: float = WIDTH - RIGHT
-    bottom: float = HEIGHT - BOTTOM
+
+    @property
+    def bottom(self) -> float:
+        return self.height - BOTTOM
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """The pixel of a pair of drawable values; what lies outside the scales stands at the plot's side."""
@@ -59,9 +66,18 @@ class Frame:
         return Box(self.left, self.top, self.right, self.bottom)
 
 
-def frame_of(x_axis: Axis, y_axis: Axis, xs: Iterable[float], ys: Iterable[float], margin: float = RIGHT) -> Frame:
+def frame_of(
+    x_axis: Axis,
+    y_axis: Axis,
+    xs: Iterable[float],
+    ys: Iterable[float],
+    margin: float = RIGHT,
+    size: tuple[float, float] = LARGE,
+) -> Frame:
     """A plot that holds the values, with a margin at its right."""
-    return Frame(x_axis, y_axis, Scale.around(xs, x_axis.log), Scale.around(ys, y_axis.log), right=WIDTH - margin)
+    width, height = size
+    scales = Scale.around(xs, x_axis.log), Scale.around(ys, y_axis.log)
+    return Frame(x_axis, y_axis, *scales, width, height, width - margin)
 
 
 def margin_for(names: Iterable[str]) -> float:
@@ -87,11 +103,11 @@ def drawing(
         notes: told below the plot, a line each.
         linked: whether there are links in it, which a picture (``role="img"``) would hide from screen readers.
     """
-    above, rows = _legend(legend)
+    above, rows = _legend(legend, frame.width)
     down = rows * ROW
-    height = HEIGHT + down + ROW * len(notes)
+    height = frame.height + down + ROW * len(notes)
     told = [
-        element("text", note, class_="chart-note", x=LEFT, y=HEIGHT + down + ROW * index + 4)
+        element("text", note, class_="chart-note", x=LEFT, y=frame.height + down + ROW * index + 4)
         for index, note in enumerate(notes)
     ]
     content = joined([above, element("g", _axes(frame), *body, transform=f"translate(0 {down:g})"), *told])
@@ -103,7 +119,7 @@ def drawing(
         element("desc", about, id=f"{key}-desc"),
         content,
         class_="chart",
-        viewBox=f"0 0 {WIDTH:g} {height:g}",
+        viewBox=f"0 0 {frame.width:g} {height:g}",
         role="group" if linked else "img",
         aria_labelledby=f"{key}-title",
         aria_describedby=f"{key}-desc",
@@ -141,13 +157,13 @@ def left_out(count: int, frame: Frame) -> list[str]:
 def outside(models: Iterable[str]) -> list[str]:
     """The note on anchors that lie so far from all contenders that these would not be told apart."""
     names = ", ".join(models)
-    return [f"Anchors far outside the plot: {shortened(names, FONT, WIDTH - LEFT - 220)}."] if names else []
+    return [f"Anchors far outside the plot: {shortened(names, FONT, LARGE[0] - LEFT - 220)}."] if names else []
 
 
 def nothing(frame: Frame) -> Markup:
     """Stands in a plot without anything."""
     middle = (frame.left + frame.right) / 2
-    return element("text", "nothing to draw", class_="chart-note", x=middle, y=200.0, text_anchor="middle")
+    return element("text", "nothing to draw", class_="chart-note", x=middle, y=frame.height / 2, text_anchor="middle")
 
 
 def _axes(frame: Frame) -> Markup:
@@ -183,13 +199,13 @@ def _label(axis: Axis) -> str:
     return axis.label if axis.better == "none" else f"{axis.label} ({axis.better} is better)"
 
 
-def _legend(entries: Sequence[tuple[Look, str]]) -> tuple[Markup, int]:
+def _legend(entries: Sequence[tuple[Look, str]], across: float) -> tuple[Markup, int]:
     """The legend, and of how many lines it is."""
     found, x, row = [], LEFT, 0
     for look, name in entries:
         name = shortened(name, FONT, LONGEST)
         width = 16 + width_of(name, FONT)
-        if x + width > WIDTH - RIGHT and x > LEFT:
+        if x + width > across - RIGHT and x > LEFT:
             x, row = LEFT, row + 1
         y = ROW * row + 13
         found.append(

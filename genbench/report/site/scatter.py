@@ -28,6 +28,8 @@ from genbench.report.site.svg import element, shortened, width_of
 from genbench.specs import Direction
 
 MARK = 5.0
+BOLD = 1.1
+"""How much wider the names on the front are."""
 AWAY = (3.0, 16.0, 30.0, 48.0)
 """Pixels between a point and its name, the nearest that is free."""
 MANY = 40
@@ -147,7 +149,7 @@ def _names(frame: Frame, points: Sequence[Point], best: Sequence[Point]) -> dict
     named = {}
     for point in sorted(points, key=lambda point: (point not in best, not point.anchor, point.model)):
         text = shortened(point.model, FONT, LONGEST)
-        width, (x, y) = width_of(text, FONT), places[point]
+        width, (x, y) = width_of(text, FONT * (BOLD if point in best else 1.0)), places[point]
         away = AWAY if len(points) <= MANY or point in best or point.anchor else ()
         boxes = ((beside(x, y, width, FONT, taken, frame.area, MARK + far), far) for far in away)
         box, far = next(((box, far) for box, far in boxes if box), (None, 0.0))
