@@ -6,6 +6,7 @@ from typing import Any as _Any
 
 if _TYPE_CHECKING:
     from genbench.benchmark import Benchmark
+    from genbench.frames import load_results
     from genbench.hookspecs import hookimpl
     from genbench.model import Batch
     from genbench.record import Record
@@ -23,6 +24,7 @@ __all__ = [
     "ModelSpec",
     "Record",
     "hookimpl",
+    "load_results",
 ]
 __version__ = "0.1.0"
 
@@ -41,6 +43,7 @@ _HOMES = {
     "ModelSpec": "specs",
     "Record": "record",
     "hookimpl": "hookspecs",
+    "load_results": "frames",
 }
 
 

@@ -124,14 +124,18 @@ def comparable_scores(
         groups: metric to group, for genbench's own metrics.
     """
     notes: list[str] = []
-    identity_of = _Identities()
+    alike: dict[tuple[str, str, int, str], tuple[str | None, str]] = {}  # most scores of a name are measured alike
     allowed: list[tuple[Record, dict[str, str]]] = []
     for record in records:
         ways: dict[str, str] = {}
         for name, score in record.scores.items():
-            why = why_not_demanded(benchmark, name, score, groups.get(name.partition("@")[0]))
+            key = (name, score.kind, score.n, repr(score.fingerprint))
+            if key not in alike or score.value < 0:
+                why = why_not_demanded(benchmark, name, score, groups.get(name.partition("@")[0]))
+                alike[key] = why, identity(score)
+            why, way = alike[key]
             if why is None:
-                ways[name] = identity_of(score)
+                ways[name] = way
             else:
                 notes.append(f"{record.run}: its {name} is left out: {why}")
         allowed.append((record, ways))
@@ -156,26 +160,14 @@ def identity(score: Score) -> str:
     return json.dumps({"n": score.n, "fingerprint": score.fingerprint}, sort_keys=True, default=str)
 
 
-class _Identities:
-    """:func:`identity` of many scores, most of which are measured alike."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[int, str], str] = {}
-
-    def __call__(self, score: Score) -> str:
-        key = (score.n, repr(score.fingerprint))
-        found = self._known.get(key)
-        if found is None:
-            found = self._known[key] = identity(score)
-        return found
-
-
 def why_different(a: Score, b: Score) -> str | None:
     """In what two scores of one metric were measured differently, or None."""
     return None if identity(a) == identity(b) else _differing(identity(a), identity(b))
 
 
-def _usual(allowed: list[tuple[Record, dict[str, str]]], is_anchor: Callable[[Record], bool]) -> dict[tuple[str, str], str]:
+def _usual(
+    allowed: list[tuple[Record, dict[str, str]]], is_anchor: Callable[[Record], bool]
+) -> dict[tuple[str, str], str]:
     """The identity that counts, by name and kind of score."""
     ways: dict[tuple[str, str], list[tuple[Record, str]]] = {}
     for record, own in allowed:

@@ -310,7 +310,7 @@ def parse(text: str | bytes) -> Record:
 
 
 def _of_today(content: bytes) -> Record | None:
-    """The record in text that is plainly one of today's schema, read once; None for all else, which :func:`parse` tells.
+    """The record in text that is plainly one of today's schema; None for all else, which :func:`parse` tells.
 
     Most records are, and are read in a quarter of the time.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from genbench.columns import COSTS, ESTIMATE
@@ -37,7 +38,7 @@ class Cell:
         kind: ``metric``, or the kind of likelihood.
         n: samples or examples behind each value.
         values: seed to value.
-        components: how much of the variance is training's and how much sampling's.
+        draws: for each seed its value and those of its repeats, further sets of samples of the same state.
         rank: among the contenders of the column, from 1; None where there is none.
         flags: seed to the warning that belongs to its value.
         audited: of a likelihood, whether each record has the verdict of its audit; true for other scores.
@@ -50,13 +51,18 @@ class Cell:
     kind: str
     n: int
     values: dict[int, float]
-    components: Components = field(default_factory=lambda: Components(None, None, 0, 0))
+    draws: tuple[tuple[float, ...], ...] = ()
     rank: int | None = None
     flags: dict[int, str] = field(default_factory=dict)
     audited: bool = True
     smallest_flattery: float | None = None
     effective_draws: float | None = None
     evaluator: str = ""
+
+    @cached_property
+    def components(self) -> Components:
+        """How much of the variance is training's and how much sampling's."""
+        return variance_components(self.draws, self.estimate.log_scale)
 
     @property
     def is_likelihood(self) -> bool:
@@ -236,7 +242,7 @@ def _cell(scored: Mapping[int, Score], log_scale: bool) -> Cell:
         kind=first.kind,
         n=first.n,
         values=values,
-        components=variance_components([[score.value, *score.repeats] for score in scored.values()], log_scale),
+        draws=tuple((score.value, *score.repeats) for score in scored.values()),
         flags={seed: score.flag for seed, score in scored.items() if score.flag},
         evaluator=str(first.fingerprint.get("evaluator", "")),
     )

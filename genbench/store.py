@@ -14,7 +14,6 @@ All writing goes through :mod:`genbench.disk`.
 from __future__ import annotations
 
 import errno
-import gc
 import secrets
 import time
 from collections.abc import Iterator, Sequence
@@ -23,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from genbench.claims import LEFTOVER, Claim, FencedOff, Work, as_store_error
+from genbench.collector import without_collector
 from genbench.commits import RECORD, build, complete, move_away, put, read_record
 from genbench.disk import Disk, is_folder, is_there, sha256_of
 from genbench.errors import GenbenchError, RecordError, StoreError, clean
@@ -55,25 +55,14 @@ class Unreadable:
 class Loaded:
     """What a results folder holds: the records that can be trusted and those that were passed over.
 
-    ``verifications`` has, by the record's run, what ``genbench verify --accept`` found of it.
+    ``verifications`` has, by the record's run, what ``genbench verify --accept`` found of it. ``folders`` has that of
+    each record below the results folder, in their order; it is empty for records that come from elsewhere.
     """
 
     records: list[Record]
     unreadable: list[Unreadable]
     verifications: dict[str, Verification] = field(default_factory=dict)
-
-
-@contextmanager
-def without_collector() -> Iterator[None]:
-    """Without the collector of cyclic garbage, which would look through all records again and again as they are built:
-    they have no cycles, and without it thousands of them are read in half the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
+    folders: list[Path] = field(default_factory=list)
 
 
 class Store:
@@ -139,6 +128,7 @@ class Store:
                 loaded.unreadable.append(Unreadable(path, str(error)))
                 continue
             loaded.records.append(record)
+            loaded.folders.append(path.parent.relative_to(self.root))
             try:
                 verification = load_verification(path.parent, below=self.root)
             except (RecordError, OSError) as error:

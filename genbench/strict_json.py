@@ -22,8 +22,8 @@ OUTLINE = bytes.maketrans(b"[]123456789E.", b"{}000000000e0")
 NO_OUTLINE = bytes(set(range(256)) - set(b'"[]{},0123456789eE.NI'))
 NO_BRACKETS = bytes(set(range(256)) - set(b"{}"))
 DOUBTFUL = (b"e000", b"0" * (MAX_DIGITS - 5), b"N", b"I")
-"""In an outline: an exponent of three digits, which may be that of an infinite number; a number that may be too long with
-its signs and an exponent of two; NaN and Infinity."""
+"""In an outline: an exponent of three digits, which may be that of an infinite number; a number that may be too long
+with its signs and an exponent of two; NaN and Infinity."""
 
 
 def strict_json(text: str | bytes) -> Any:

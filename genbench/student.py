@@ -1,7 +1,7 @@
 """Student's t distribution: the tail beyond a value, for one or for many, and its quantile.
 
-``scipy.special`` has both. Importing it takes as long as all the rest of ``genbench table``, of which this is all that it
-would be imported for; the tests hold the two against each other.
+``scipy.special`` has both. Importing it takes a quarter of the time of ``genbench table``, which needs nothing else of
+it; the tests hold the two against each other.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def tail(t: float, degrees: float) -> float:
         return 0.0
     a, x, y = degrees / 2, degrees / (degrees + square), square / (degrees + square)
     if x < _turn(a):
-        return _beta_head(a, 0.5, x, y) / _fraction(a, 0.5, x, _terms(a))
-    return 1 - _beta_head(0.5, a, y, x) / _fraction(0.5, a, y, _terms(a))
+        return float(_beta_head(a, 0.5, x, y) / _fraction(a, 0.5, x, _terms(a)))
+    return float(1 - _beta_head(0.5, a, y, x) / _fraction(0.5, a, y, _terms(a)))
 
 
 def tails(t: NDArray[np.float64], degrees: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -46,7 +46,7 @@ def tails(t: NDArray[np.float64], degrees: NDArray[np.float64]) -> NDArray[np.fl
         head = np.exp(first * np.log(low) + second * np.log(high) + logs.reshape(a.shape)) / SQRT_PI / first
         head = np.where(low == 0, 0.0, head)
         found = head / _fraction(first, second, low, _terms(float(a.max(initial=1.0))))
-    return np.where(upper, found, 1 - found)
+    return np.asarray(np.where(upper, found, 1 - found), dtype=np.float64)
 
 
 @functools.lru_cache(4096)
@@ -82,7 +82,7 @@ def _beta_head(a: float, b: float, x: float, y: float) -> float:
 
 
 def _log_gamma_ratio(a: float) -> float:
-    """log Gamma(a + 1/2) - log Gamma(a): for a large ``a`` the series of DLMF 5.11.13, as the difference would cancel."""
+    """log Gamma(a + 1/2) - log Gamma(a); for a large ``a`` by the series of DLMF 5.11.13, as it would cancel."""
     if a < 50:
         return math.lgamma(a + 0.5) - math.lgamma(a)
     return 0.5 * math.log(a) - 1 / (8 * a) + 1 / (192 * a**3) - 1 / (640 * a**5)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from genbench.comparability import why_foreign
 from genbench.disk import is_folder
 from genbench.errors import GenbenchError, RecordError
+from genbench.report.printable import printable
 from genbench.store import RECORD, Loaded, Unreadable, model_folder, place_of, read_record
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ CODE = re.compile(r"^[0-9a-f]{6,64}\Z")
 """The beginning of a code's hash, long enough to be meant as one."""
 SHOWN = 8
 """Digits of a code's hash that people are shown, at least."""
+
+
+MAX_SHOWN = 64
+"""Characters of a record's field that people are shown."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +125,7 @@ def of_version(store: Store, benchmark: Benchmark, current: Sequence[Record], mo
 def described(records: Collection[Record]) -> list[str]:
     """Version and code of the records, each pair once: ``0.2.0, code ee863635``."""
     pairs = {(record.model.version, record.model.code_sha256) for record in records}
-    return [f"{version}, code {code[:SHOWN]}" for version, code in sorted(pairs)]
+    return [f"{_shown(version)}, code {_shown(code[:SHOWN])}" for version, code in sorted(pairs)]
 
 
 def _matches(record: Record, version: str) -> bool:
@@ -140,12 +145,17 @@ def _choices(model: str, records: Collection[Record], superseded: Collection[int
     codes = {entry.code_sha256 for entry in found}
     digits = next((n for n in range(SHOWN, 64) if len({code[:n] for code in codes}) == len(codes)), 64)
     lines = [
-        f"  {model}@{entry.code_sha256[:digits]}: version {entry.version}, "
+        f"  {model}@{_shown(entry.code_sha256[:digits])}: version {_shown(entry.version)}, "
         f"{'current' if entry.current else 'superseded'}, seeds {', '.join(map(str, entry.seeds))}, "
-        f"finished {entry.finished}"
+        f"finished {_shown(entry.finished)}"
         for entry in found
     ]
     return "\n".join(["there are:", *lines])
+
+
+def _shown(text: str) -> str:
+    """A field of a record, which may be anyone's, on one short line."""
+    return printable(text)[:MAX_SHOWN]
 
 
 def _versions(records: Collection[Record], superseded: Collection[int]) -> list[_Version]:

@@ -5,7 +5,9 @@ of variation of 0.3, normal and lognormal:
 
 - coverage of the 95 % Student-t interval of a mean, of the 95 % Welch interval of a difference or ratio, and of the
   95 % interval of the probability of improvement;
-- the family-wise error: in how many tables of eight equal rows some pair is told apart.
+- the family-wise error: in how many tables of eight equal rows some pair is told apart;
+- the gate of ``genbench compare --fail-on-regression``: how often it alarms at two equal versions, and how often it
+  finds the difference that it says it would.
 
     python perf/coverage.py [--tables 20000] [--seed 0]
 """
@@ -20,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
+from genbench.power import detectable
 from genbench.statistics import ALPHA, LEVEL, improvement
 
 Array = NDArray[np.float64]
@@ -27,6 +30,8 @@ Draw = Callable[[tuple[int, ...]], Array]
 
 CV = 0.3
 ROWS = 8
+METRICS = 11
+"""Tests that the gate makes of two models of the benchmark digits."""
 SEEDS = (3, 5, 10)
 SIGMA = math.sqrt(math.log1p(CV**2))
 """Of the logarithm of a lognormal score with this coefficient of variation."""
@@ -107,6 +112,35 @@ def improvement_coverage(rng: np.random.Generator, n: int, shift: float, tables:
     return held / tables
 
 
+def false_alarms(draw: Draw, n: int, tables: int) -> tuple[float, float]:
+    """The share of pairs of equal models of which B is worse in a metric: with Holm's correction, and without.
+
+    Metrics are independent, on the log scale, and lower is better.
+    """
+    a, b = np.log(draw((tables, METRICS, n))), np.log(draw((tables, METRICS, n)))
+    p_values, _, _ = welch_tests(a, b)  # [T, M]
+    worse = a.mean(axis=-1) < b.mean(axis=-1)
+    order = np.argsort(p_values, axis=-1)
+    steps = np.take_along_axis(p_values, order, axis=-1) * np.arange(METRICS, 0, -1)
+    rejected = np.maximum.accumulate(steps, axis=-1) <= ALPHA
+    alarms = (rejected & np.take_along_axis(worse, order, axis=-1)).any(axis=-1)
+    return float(alarms.mean()), float((worse & (p_values <= ALPHA)).any(axis=-1).mean())
+
+
+def found_differences(rng: np.random.Generator, n: int, spread: float, alpha: float, tables: int) -> float:
+    """How often a test at ``alpha`` finds the difference that :func:`genbench.power.detectable` gives for it.
+
+    Normal scores of standard deviation 1 and ``spread``.
+    """
+    unit = np.arange(n) - (n - 1) / 2
+    unit /= unit.std(ddof=1)
+    difference = detectable(unit.tolist(), (spread * unit).tolist(), False, alpha)
+    assert difference is not None
+    a, b = rng.normal(0.0, 1.0, (tables, n)), rng.normal(difference, spread, (tables, n))
+    p_values, _, _ = welch_tests(a, b)
+    return float(np.mean((p_values <= alpha) & (a.mean(axis=-1) < b.mean(axis=-1))))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", type=int, default=20_000, help="simulated tables a figure")
@@ -132,6 +166,14 @@ def main() -> None:
     for n in SEEDS:
         held = [improvement_coverage(rng, n, shift, max(1, tables // 10)) for shift in shifts]
         print(f"{n:>4}" + "".join(f"{100 * of:>8.1f}" for of in held))
+    print(f"\nFalse alarms of the gate, {METRICS} metrics, in %: with Holm, without")
+    for n in SEEDS[1:]:
+        print(f"{n:>4}" + "".join(f"{100 * of:>8.1f}" for of in false_alarms(lognormal(rng), n, tables)))
+    print("\nDetectable differences that are found, in %: spreads equal, and of 1 to 3; at 5 %, and at a part of it")
+    for n in SEEDS[1:]:
+        cases = [(spread, level) for spread in (1.0, 3.0) for level in (ALPHA, ALPHA / METRICS)]
+        found = [found_differences(rng, n, spread, level, tables) for spread, level in cases]
+        print(f"{n:>4}" + "".join(f"{100 * of:>8.1f}" for of in found))
 
 
 if __name__ == "__main__":

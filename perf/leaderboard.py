@@ -192,10 +192,11 @@ def measure_publish(folder: Path, paths: list[Path]) -> None:
     wall, cpu = seconds([GENBENCH, "publish", str(site), *named, "--results", str(folder / "results")])
     files = [path for path in site.rglob("*") if path.is_file()]
     pages = sorted((path.stat().st_size, path) for path in files if path.suffix == ".html")
+    weight = sum(path.stat().st_size for path in files) / 2**20
+    (size, largest), (middle, _) = pages[-1], pages[len(pages) // 2]
     print(f"(c) genbench publish of {len(paths)} benchmarks: {wall:.1f} s, {cpu:.1f} s of processor")
-    print(f"    {len(files)} files, {sum(path.stat().st_size for path in files) / 2**20:.1f} MiB in all; {len(pages)} pages")
-    size, largest = pages[-1]
-    print(f"    largest page {size / 1024:.0f} KiB ({largest.relative_to(site)}), median {pages[len(pages) // 2][0] / 1024:.0f} KiB")
+    print(f"    {len(files)} files, {weight:.1f} MiB in all; {len(pages)} pages")
+    print(f"    largest page {size / 1024:.0f} KiB ({largest.relative_to(site)}), median {middle / 1024:.0f} KiB")
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import select
@@ -53,19 +54,24 @@ class Browser:
                 return dict(answer["result"])
             self.events.append(answer)
 
-    def open(self, path: Path) -> Page:
-        """A page in a tab of its own, loaded to its end."""
+    def open(self, path: Path, scripts: bool = True) -> Page:
+        """A page in a tab of its own, loaded to its end.
+
+        Args:
+            scripts: whether the page's own may run.
+        """
         self.events.clear()
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log"):
+        for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable", session)
-        self.call("Page.navigate", session, url=path.as_uri())
-        self.wait_for("Page.loadEventFired")
-        return Page(self, session)
+        page = Page(self, session)
+        page.go(path.as_uri(), scripts)
+        return page
 
-    def wait_for(self, method: str) -> None:
-        while not any(event.get("method") == method for event in self.events):
+    def wait_for(self, method: str, after: int = 0) -> None:
+        """Until an event of a kind is among those after the first so many."""
+        while not any(event.get("method") == method for event in self.events[after:]):
             self.events.append(self._receive())
 
     def close(self) -> None:
@@ -91,6 +97,37 @@ class Page:
 
     def __init__(self, browser: Browser, session: str) -> None:
         self._browser, self._session = browser, session
+
+    def go(self, address: str, scripts: bool = True) -> None:
+        """Load another page in this tab."""
+        before = len(self._browser.events)
+        self._browser.call("Emulation.setScriptExecutionDisabled", self._session, value=not scripts)
+        self._browser.call("Page.navigate", self._session, url=address)
+        self._browser.wait_for("Page.loadEventFired", before)
+
+    def click(self, selector: str) -> None:
+        """Click on what a selector finds first, as a person does, and wait for the page that it leads to."""
+        before = len(self._browser.events)
+        self.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
+        self._browser.wait_for("Page.loadEventFired", before)
+
+    def resize(self, width: int, height: int = 900, dark: bool = False) -> None:
+        """Be a screen of so many pixels, light or dark."""
+        self._browser.call("Emulation.setDeviceMetricsOverride", self._session, width=width, height=height,
+                           deviceScaleFactor=1, mobile=False)  # fmt: skip
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self._browser.call("Emulation.setEmulatedMedia", self._session, features=[scheme])
+
+    def picture(self) -> bytes:
+        """The whole page as a PNG."""
+        found = self._browser.call("Page.captureScreenshot", self._session, captureBeyondViewport=True)
+        return base64.b64decode(found["data"])
+
+    def requests(self) -> list[str]:
+        """The addresses of all that was asked for since the tab was opened."""
+        self.evaluate("1")
+        asked = (event for event in self._browser.events if event.get("method") == "Network.requestWillBeSent")
+        return [event["params"]["request"]["url"] for event in asked]
 
     def evaluate(self, script: str) -> Any:
         """The value of an expression on the page; the page's own policy does not bind it."""

@@ -12,7 +12,15 @@ import pytest
 from genbench.leaderboard import Leaderboard, build
 from genbench.record import Milestone, Record, Score
 from genbench.report.site.axes import Axis
-from genbench.report.site.chart_data import axis_of, floor, milestone_curves, points, seeds_at_milestones
+from genbench.report.site.chart_data import (
+    OTHERS,
+    axis_of,
+    families,
+    floor,
+    milestone_curves,
+    points,
+    seeds_at_milestones,
+)
 from genbench.statistics import mean_interval
 from genbench.store import Loaded
 
@@ -94,3 +102,8 @@ def test_a_score_of_another_kind_or_that_is_no_number_is_no_point_of_a_curve() -
     ]
     (found,) = milestone_curves(board(records), "fid")
     assert len(found.points) == 2
+
+
+def test_a_contenders_family_is_the_plugin_that_registers_it_and_anchors_have_none() -> None:
+    table = board(cell("toy[width=8]") + cell("stranger") + cell("noise"), anchors=("noise",))
+    assert families(table, factories.registry()) == {"toy[width=8]": "toys", "stranger": OTHERS}

@@ -293,3 +293,14 @@ def test_anchors_are_never_on_the_front_and_its_members_are_marked() -> None:
     svg = check(scatter("t", "d", drawn, PLAIN, LOG, front=True))
     assert {link.attrib["data-model"] for link in of_class(svg, "chart-on-front")} == {"a", "b"}
     assert "On the Pareto front: a, b." in "".join(svg.find("desc").itertext())  # type: ignore[union-attr]
+
+
+def test_the_fronts_line_steps_through_the_worse_of_two_neighbours_values() -> None:
+    drawn = [Point("a", "", 1.0, 5.0), Point("b", "", 2.0, 2.0)]
+    svg = check(scatter("t", "d", drawn, PLAIN, PLAIN, front=True))
+    (line,) = of_class(svg, "chart-front")
+    steps = [(float(x), float(y)) for x, y in re.findall(r"[ML]([-\d.]+) ([-\d.]+)", line.attrib["d"])]
+    start, a, corner, b, end = steps
+    assert (start[0], corner[0], corner[1], end[1]) == (a[0], b[0], a[1], b[1])
+    assert start[1] < a[1] < b[1]  # from the worst y, at the top, down to the best
+    assert a[0] < b[0] < end[0]

@@ -318,7 +318,7 @@ def test_a_run_whose_record_is_broken_exits_4(run: Run, results: Path) -> None:
 
 
 def test_publish_writes_a_page(run: Run, results: Path, tmp_path: Path) -> None:
-    status, out, err = run("publish", tmp_path / "site", "-b", "tiny", "--results", results)
+    status, out, err = run("publish", tmp_path / "site", "-b", "tiny", "--no-nearest", "--results", results)
     assert (status, err) == (0, "")
     assert "2 models on tiny" in out
     assert (tmp_path / "site" / "index.html").is_file()

@@ -80,7 +80,7 @@ def test_what_is_left_out_is_published_without_the_publishers_paths(run: Run, re
     (results / "tiny/toy/seed-0/record.json").write_text("{")
     (results / "tiny/toy/seed-1/record.json").unlink()
     (results / "tiny/toy/seed-1/record.json").mkdir()
-    assert run("publish", tmp_path / "site", "-b", "tiny", "--results", results)[0] == 0
+    assert run("publish", tmp_path / "site", "-b", "tiny", "--no-nearest", "--results", results)[0] == 0
     for name in ("index.html", "leaderboard.json", "leaderboard.md", "leaderboard.tex"):
         content = (tmp_path / "site" / "tiny" / name).read_text()
         assert str(tmp_path) not in content

@@ -19,6 +19,7 @@ from genbench.comparison import Compared, Comparison, compare, side_of
 from genbench.record import Record
 from genbench.report.comparison import print_comparison
 from genbench.report.comparison_text import document
+from genbench.report.console import console
 from genbench.specs import MetricSpec
 from genbench.statistics import holm, improvement, mean_interval, welch
 from genbench.store import Loaded, Store
@@ -189,11 +190,10 @@ def test_a_score_that_both_lack_is_told_only_if_it_was_asked_for() -> None:
 
 @pytest.mark.parametrize("width", [80, 100, 120, 200])
 def test_the_comparison_fits_a_terminal_and_keeps_differences_and_verdicts(width: int) -> None:
-    console = Console(width=width, file=io.StringIO(), markup=False, highlight=False)
+    stream = io.StringIO()
     comparison = compared(cell("a", 1.0) + cell("b", 2.0, kind="iwae"))
-    print_comparison(comparison, console)
-    assert isinstance(console.file, io.StringIO)
-    output = console.file.getvalue()
+    print_comparison(comparison, Console(width=width, file=stream, markup=False, highlight=False))
+    output = stream.getvalue()
     assert all(len(line.rstrip()) <= width for line in output.splitlines())
     assert "…" not in output
     flat = " ".join(output.split())
@@ -313,10 +313,9 @@ def test_a_model_of_which_every_run_failed_exits_5_with_its_reasons(run: Run, re
 
 
 def printed(comparison: Comparison, width: int = 120) -> str:
-    console = Console(width=width, file=io.StringIO(), markup=False, highlight=False)
-    print_comparison(comparison, console)
-    assert isinstance(console.file, io.StringIO)
-    return " ".join(console.file.getvalue().split())
+    stream = io.StringIO()
+    print_comparison(comparison, Console(width=width, file=stream, markup=False, highlight=False))
+    return " ".join(stream.getvalue().split())
 
 
 def test_warnings_and_anchors_are_carried_into_the_comparison() -> None:
@@ -371,3 +370,14 @@ def test_a_ratio_beyond_all_floats_is_compared_and_null_in_json() -> None:
     (entry,) = [entry for entry in document(comparison)["metrics"] if entry["key"] == "fid"]
     assert entry["difference"] == {"of": "ratio", "value": None, "low": None, "high": None}
     json.dumps(document(comparison), allow_nan=False)
+
+
+def test_a_reader_of_the_output_that_has_gone_is_told_to_the_program_and_does_not_end_it() -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    output = console()
+    output.file = Closed()
+    with pytest.raises(BrokenPipeError):
+        print_comparison(compared(cell("a") + cell("b")), output)

@@ -197,7 +197,7 @@ def test_results_of_others_leave_the_other_rows_standing(
         shutil.copytree(good_results / "tiny" / model, results / "tiny" / model)
     commands: dict[str, tuple[object, ...]] = {
         "table": ("table", "-b", "tiny", "--format", "md"),
-        "publish": ("publish", tmp_path / "site", "-b", "tiny"),
+        "publish": ("publish", tmp_path / "site", "-b", "tiny", "--no-nearest"),
         "show": ("show", "tiny/evil/seed-0"),
         "verify": ("verify", "tiny/evil/seed-0"),
         "show by path": ("show", results / "tiny" / "evil" / "seed-0"),

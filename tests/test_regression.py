@@ -169,7 +169,7 @@ def noise(rng: np.random.Generator, model: str, scale: float = 1.0) -> list[Reco
 def test_two_versions_that_differ_by_noise_alarm_in_at_most_one_comparison_in_twenty() -> None:
     rng = np.random.default_rng(0)
     verdicts, uncorrected = [], 0
-    for _ in range(250):
+    for _ in range(150):
         comparison = compared(noise(rng, "a") + noise(rng, "b"))
         verdicts.append(judged([comparison]))
         uncorrected += any(
@@ -187,7 +187,7 @@ def test_a_planted_regression_of_the_detectable_size_is_found_as_often_as_promis
     values = list(np.exp(0.1 * np.array([-2, -1, 0, 1, 2]) / math.sqrt(2.5)))  # of a standard deviation of 0.1
     ratio = detectable(values, values, True, ALPHA / tests)
     assert ratio is not None
-    alarms = [("worse", "fid") in found(gate(noise(rng, "a") + noise(rng, "b", ratio))) for _ in range(150)]
+    alarms = [("worse", "fid") in found(gate(noise(rng, "a") + noise(rng, "b", ratio))) for _ in range(100)]
     assert np.mean(alarms) > POWER - 0.1  # three standard errors
 
 
@@ -352,6 +352,18 @@ def test_the_records_of_two_folders_are_compared_model_by_model(run: Run, tmp_pa
     assert "gone: seeds 0, 1, 2, 3, 4, ok of gone: not run" in out
     document = json.loads(run(a.root, b.root, "--json")[1])
     assert [each["a"]["model"] for each in document["comparisons"]] == ["toy", "toy[width=3]"]
+    assert document["tests"] == 12
+    only = {"only_a": ["gone"], "only_b": ["young"], "unreadable": 0}
+    assert document["folders"] == {"a": str(a.root), "b": str(b.root), **only}
+
+
+def test_the_open_division_is_compared_by_itself(run: Run, tmp_path: Path) -> None:
+    store = Store(tmp_path / "open")
+    for record in cell("outside", 2.0) + cell("beyond", 3.0):
+        factories.commit(store, replace(record, division="open"), folder="tiny+open")
+    arguments = ("outside", "beyond", "--results", store.root, "--metric", "fid")
+    assert "A is better" in run(*arguments, "--division", "open")[1]
+    assert run(*arguments)[0] == 5
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import csv
-import hashlib
 import io
 import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +17,9 @@ from rich.console import Console
 
 import genbench.plugins
 from genbench import cli
-from genbench.errors import GenbenchError
 from genbench.leaderboard import Leaderboard, build
 from genbench.record import Record
-from genbench.report import site, text
+from genbench.report import text
 from genbench.report.numbers import cost, significant
 from genbench.report.terminal import print_leaderboard
 from genbench.store import Loaded, Store
@@ -189,22 +185,6 @@ def test_significant_digits_never_cut_the_whole_part() -> None:
     assert [significant(value) for value in (98765.4, 0.001234, -1.5)] == ["98765", "0.00123", "-1.50"]
 
 
-class Page(HTMLParser):
-    """Collects tags and text of a page."""
-
-    def __init__(self, source: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(source)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     store = Store(tmp_path / "results")
@@ -215,99 +195,10 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
-def published(store: Store, target: Path) -> tuple[Page, list[str]]:
-    board = build(factories.benchmark(), factories.METRICS, store.load("tiny"), anchors={"train-copy"})
-    problems = site.write(board, store, target)
-    return Page((target / "index.html").read_text()), problems
-
-
-def test_the_page_has_the_table_and_a_grid_of_each_model_that_ran(store: Store, tmp_path: Path) -> None:
-    page, problems = published(store, tmp_path / "site")
-    assert problems == []
-    images = [attrs["src"] for tag, attrs in page.tags if tag == "img"]
-    assert images == ["samples/train-copy.png", "samples/toy.png"]
-    assert (tmp_path / "site/samples/toy.png").read_bytes() == factories.png(shade=0)
-    for name in ("toy", "train-copy", "FID", "0/5", "Real data", factories.benchmark().digest, "A CPU", "CC0"):
-        assert name in page.text
-
-
-def test_nothing_on_the_page_comes_from_elsewhere(store: Store, tmp_path: Path) -> None:
-    page, _ = published(store, tmp_path / "site")
-    references = [attrs.get(key) for _, attrs in page.tags for key in ("src", "href") if key in attrs]
-    assert len(references) > 8
-    for reference in references:
-        assert reference is not None
-        assert reference.startswith("#") or (tmp_path / "site" / reference).is_file()
-
-
-def test_the_page_holds_one_script_and_one_style_which_its_policy_names_by_hash(store: Store, tmp_path: Path) -> None:
-    page, _ = published(store, tmp_path / "site")
-    (policy,) = [attrs["content"] for tag, attrs in page.tags if attrs.get("http-equiv") == "Content-Security-Policy"]
-    assert policy is not None
-    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
-    source = (tmp_path / "site" / "index.html").read_text()
-    for tag, rule in (("script", "script-src"), ("style", "style-src")):
-        (held,) = re.findall(rf"<{tag}>(.*?)</{tag}>", source, re.DOTALL)
-        digest = base64.b64encode(hashlib.sha256(held.encode()).digest()).decode()
-        assert rules[rule] == f"'sha256-{digest}'"
-        assert len([1 for found, _ in page.tags if found == tag]) == 1
-    assert rules["default-src"] == "'none'"
-    assert "unsafe" not in policy
-    assert not [tag for tag, attrs in page.tags if "style" in attrs]
-    assert not [key for _, attrs in page.tags for key in attrs if key.startswith("on")]
-
-
-def test_text_of_records_is_escaped_on_the_page(store: Store, tmp_path: Path) -> None:
-    page, _ = published(store, tmp_path / "site")
-    assert "<script>alert(1)</script>" in page.text
-    assert "<b>x</b>" in page.text
-    assert [tag for tag, attrs in page.tags if tag == "b"] == []
-
-
-def test_a_picture_that_is_not_the_records_is_not_shown(store: Store, tmp_path: Path) -> None:
-    (store.root / "tiny/toy/seed-0/samples.png").write_bytes(factories.png(shade=9))
-    (store.root / "tiny/train-copy/seed-0/samples.png").unlink()
-    (store.root / "tiny/train-copy/seed-0/samples.png").symlink_to("/etc/hostname")
-    page, problems = published(store, tmp_path / "site")
-    assert [tag for tag, _ in page.tags if tag == "img"] == []
-    assert len(problems) == 2
-    assert any("hash" in problem for problem in problems)
-
-
-def test_publishing_again_replaces_what_was_published(store: Store, tmp_path: Path) -> None:
-    published(store, tmp_path / "site")
-    (tmp_path / "site/samples/gone.png").write_bytes(b"")
-    first = {path.name for path in (tmp_path / "site").rglob("*") if path.name != "gone.png"}
-    published(store, tmp_path / "site")
-    assert {path.name for path in (tmp_path / "site").rglob("*")} == first
-
-
-def test_a_folder_with_something_else_in_it_is_left_alone(store: Store, tmp_path: Path) -> None:
-    target = tmp_path / "home"
-    target.mkdir()
-    (target / "index.html").write_text("mine")
-    with pytest.raises(GenbenchError, match="not empty and was not written by"):
-        published(store, target)
-    assert [path.name for path in target.iterdir()] == ["index.html"]
-
-
-def test_what_to_type_to_reproduce_is_quoted_for_a_shell(store: Store, tmp_path: Path) -> None:
-    page, _ = published(store, tmp_path / "site")
-    assert "genbench run train-copy toy '<b>x</b>' -b tiny" in page.text
-
-
 def test_a_dev_or_budget_table_says_that_it_is_no_leaderboard() -> None:
     for of in (replace(factories.benchmark(), dev=True), factories.benchmark().with_budget({"images": 9})):
         board = build(of, factories.METRICS, Loaded([factories.record(of=of)], []))
         assert "not a leaderboard" in text.markdown(board)
-
-
-def test_a_table_that_is_no_leaderboard_is_not_published(store: Store, tmp_path: Path) -> None:
-    dev = replace(factories.benchmark(), dev=True)
-    board = build(dev, factories.METRICS, Loaded([factories.record(of=dev)], []))
-    with pytest.raises(GenbenchError, match="never published"):
-        site.write(board, store, tmp_path / "site")
-    assert not (tmp_path / "site").exists()
 
 
 @pytest.fixture

@@ -5,7 +5,9 @@ One run of a cheap model on a tiny benchmark serves all; the tampered bundles ar
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import re
 import shutil
 import zipfile
 from dataclasses import replace
@@ -202,7 +204,8 @@ def test_an_honest_bundle_passes_level_3_in_another_folder_and_is_accepted(bundl
     assert found.returncode == 0, found.stdout
     assert [verdict["level"] for verdict in json.loads(found.stdout)] == [3, 3, 3]
     loaded = Store(tmp_path / "board").load()
-    assert [(record.seed, len(record.scores["fid"].repeats)) for record in loaded.records] == [(0, 1), (1, 1)]
+    kept = [(len(record.scores["fid"].repeats), len(record.milestones)) for record in loaded.records]
+    assert kept == [(1, 1), (1, 1)]
     assert {v.level for v in loaded.verifications.values()} == {3}
     assert not loaded.unreadable
 
@@ -213,8 +216,9 @@ def test_acceptance_at_level_1_keeps_recomputed_scores_alone_and_overwrites_noth
     board = tmp_path / "board"
     assert verify(bundle, "--accept", board).returncode == 0
     (record, _) = Store(board).load().records
+    assert not record.milestones
     assert not any(score.repeats for score in record.scores.values())
-    assert "repeats could not be computed again" in record.warnings[0]
+    assert "repeats and milestones could not be computed again" in record.warnings[0]
     run = board / "tiny-digits" / "marginals" / "seed-0"
     verification = read_verification(run)
     assert verification is not None
@@ -226,6 +230,7 @@ def test_acceptance_at_level_1_keeps_recomputed_scores_alone_and_overwrites_noth
     changed = (run / "record.json").read_bytes()
     assert changed != before
     again = verify(bundle, "--accept", board)
+    assert again.returncode == 4
     assert "another record stands in" in again.stderr
     assert (run / "record.json").read_bytes() == changed
 
@@ -349,6 +354,21 @@ def test_a_run_of_other_code_or_options_is_not_repeated_and_says_why(results: Pa
     assert "its configuration is not that of marginals" in found.stdout
 
 
+def test_published_runs_without_their_samples_are_held_to_their_hashes_at_level_3(results: Path) -> None:
+    first, second = runs(results)
+    for name in ("samples.npz", "nats.npz", "state.safetensors", "state.json"):
+        (first / name).unlink()
+        (second / name).unlink()
+    edit_record(second, artifacts={**json.loads((second / "record.json").read_text())["artifacts"],
+                                   "samples.npz": "sha256:" + "0" * 64})  # fmt: skip
+    found = verify("tiny-digits", "--level", "3", "--accept", results, "--results", results)
+    assert found.returncode == 3
+    assert "seed-0: verified (L3, retrained)" in found.stdout
+    assert "seed-1: NOT verified" in found.stdout
+    assert "L3 failure, retrained: artifacts.samples.npz" in found.stdout
+    assert level_0(results, "tiny-digits")[0] == 3, "at level 0 they are missing"
+
+
 def test_an_unknown_run_and_a_folder_that_is_no_bundle_are_told_apart(done: Path, tmp_path: Path) -> None:
     found = verify("tiny-digits/marginal", "--results", done)
     assert found.returncode == 2
@@ -361,7 +381,7 @@ def test_an_unknown_run_and_a_folder_that_is_no_bundle_are_told_apart(done: Path
 def test_training_that_the_clock_ended_cannot_be_repeated(done: Path) -> None:
     (record, _) = Store(done).load().records
     registry = discover()
-    assert plan_again(registry, benchmark_of(registry, record, None), record).key.seed == 0
+    assert plan_again(registry, benchmark_of(registry, record, str(TINY)), record).key.seed == 0
     assert why_not_repeatable(record) is None
     assert "ended by the clock" in str(why_not_repeatable(replace(record, spent={"ended_by": "seconds"})))
 
@@ -372,3 +392,87 @@ def test_two_records_differ_in_what_is_not_volatile_alone(done: Path) -> None:
     assert differences(record, later) == []
     other = replace(record, spent={**record.spent, "steps": 3})
     assert [entry.field for entry in differences(record, other)] == ["spent.steps"]
+
+
+# A leaderboard's repository, as its workflows use it.
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "leaderboard"
+
+
+@pytest.fixture
+def board() -> Any:
+    """The module that the workflows run."""
+    spec = importlib.util.spec_from_file_location("board", EXAMPLE / "scripts" / "board.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run_inside(arguments: list[str]) -> int:
+    return inside(*arguments).returncode
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A repository made from the example, with a definition of its own."""
+    root = copy(EXAMPLE, tmp_path / "base")
+    shutil.copy(TINY, root / "benchmarks")
+    return root
+
+
+def test_a_pull_request_is_verified_merged_and_published_as_the_workflows_do(
+    board: Any, base: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = copy(base, tmp_path / "head")
+    copy(bundle, head / "submissions" / "marginals")
+    assert board.main(["check", str(base), str(head)], run_inside) == 0
+    assert not list((head / "results").glob("*/*")), "a check leaves nothing"
+    monkeypatch.chdir(head)
+    for _ in range(2):  # publishing again finds everything there
+        assert board.main(["build", str(tmp_path / "site")], run_inside) == 0
+    assert (tmp_path / "site" / "index.html").is_file()
+    page = (tmp_path / "site" / "tiny-digits" / "index.html").read_text()
+    assert "marginals" in page
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda head: (head / "scripts" / "board.py").write_text("print('all is well')"),
+        lambda head: (head / "README.md").unlink(),
+        lambda head: (head / "submissions" / "loose.json").write_text("{}"),
+        lambda head: (head / "results" / "digits").mkdir() or (head / "results" / "digits" / "x").write_text("x"),
+        lambda head: (head / "submissions" / "away").symlink_to("/"),
+        lambda head: None,
+    ],
+    ids=["a script", "a removal", "a loose file", "results", "a link", "nothing"],
+)
+def test_a_pull_request_that_does_more_or_less_than_add_submissions_fails(
+    board: Any, base: Path, tmp_path: Path, spoil: Any
+) -> None:
+    head = copy(base, tmp_path / "head")
+    spoil(head)
+    ran: list[list[str]] = []
+    assert board.main(["check", str(base), str(head)], lambda arguments: ran.append(arguments) or 0) == 1
+    assert not ran, "nothing is verified before the paths are known to be in order"
+
+
+def test_a_tampered_submission_fails_the_pull_request(board: Any, base: Path, bundle: Path, tmp_path: Path) -> None:
+    head = copy(base, tmp_path / "head")
+    edited_curve(copy(bundle, head / "submissions" / "mine"))
+    assert board.main(["check", str(base), str(head)], run_inside) == 3
+
+
+def test_workflows_have_no_write_permission_on_pull_requests_and_pin_every_action() -> None:
+    yaml = pytest.importorskip("yaml", reason="reads the workflows")
+    for name in ("verify", "publish"):
+        flow = yaml.safe_load((EXAMPLE / ".github" / "workflows" / f"{name}.yml").read_text())
+        assert flow["permissions"] == {"contents": "read"}
+        steps = [step for job in flow["jobs"].values() for step in job["steps"]]
+        assert all(re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", step["uses"]) for step in steps if "uses" in step)
+        text = json.dumps(flow)
+        assert "secrets" not in text
+        assert "pull_request_target" not in text
+    assert "pull_request" in (EXAMPLE / ".github" / "workflows" / "verify.yml").read_text()

@@ -7,13 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genbench.cli.options import benchmark_option, json_option, load_registry, print_json, results_option
+from genbench.cli.options import (
+    benchmark_option,
+    division_option,
+    json_option,
+    load_registry,
+    print_json,
+    results_option,
+)
 from genbench.errors import GenbenchError
 
 if TYPE_CHECKING:
     from genbench.benchmark import Benchmark
     from genbench.bibliography import Bibliography
     from genbench.plugins import Registry
+    from genbench.specs import Division
     from genbench.store import Store
 
 ALL = "all"
@@ -27,6 +35,7 @@ ALL = "all"
     help="Cite these models only, with or without results; all: every installed one.  [default: those of the table]",
 )
 @results_option
+@division_option
 @click.option(
     "-o",
     "--output",
@@ -35,7 +44,9 @@ ALL = "all"
     help="Write the BibTeX to a file.  [default: print it]",
 )
 @json_option
-def command(benchmark: str, models: str | None, results: Path, output: Path | None, as_json: bool) -> None:
+def command(
+    benchmark: str, models: str | None, results: Path, division: Division, output: Path | None, as_json: bool
+) -> None:
     """Cite what a benchmark's table rests on: genbench, the data, the evaluators, the metrics and the models' papers.
 
     The models are those with records of the benchmark in the results folder, and their papers are those that the
@@ -57,7 +68,7 @@ def command(benchmark: str, models: str | None, results: Path, output: Path | No
     if as_json and output is not None:
         raise click.UsageError("--output is for BibTeX; --json goes to stdout")
     registry = load_registry()
-    chosen = load_benchmark(registry, benchmark)
+    chosen = load_benchmark(registry, benchmark, division=division)
     specs, plugins = metrics_of(chosen, registry)
     of_models = _models(Store(results), chosen, registry, models)
     found = bibliography(chosen, columns_of(chosen, specs, plugins, ()), of_models)
@@ -75,9 +86,11 @@ def _models(store: Store, benchmark: Benchmark, registry: Registry, wanted: str 
     """Model to reference: of the table's, or of those that a person names.
 
     Raises:
-        GenbenchError: for a model that has no results and is not installed, naming the nearest.
+        GenbenchError: for text of another form, and for a model that has no results and is not installed, naming the
+            nearest.
     """
     from genbench.comparability import select
+    from genbench.selection import model_string, parse_model
 
     used, _ = select(benchmark, store.load(benchmark.folder))
     table = {record.model.name: record.model.reference for record in used}
@@ -87,8 +100,9 @@ def _models(store: Store, benchmark: Benchmark, registry: Registry, wanted: str 
     if wanted == ALL:
         return dict(sorted(installed.items()))
     chosen = {}
-    for name in _split(wanted):
-        base = name.partition("[")[0]
+    for text in _split(wanted):
+        base, options = parse_model(text)
+        name = model_string(base, options)
         if name not in table and base not in installed:
             raise GenbenchError.unknown("model", name, {*table, *installed})
         chosen[name] = table[name] if name in table else installed[base]

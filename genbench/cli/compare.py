@@ -11,6 +11,7 @@ from genbench.cli.options import (
     benchmark_option,
     budget_option,
     dev_option,
+    division_option,
     json_option,
     load_registry,
     results_option,
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from genbench.benchmark import Benchmark
     from genbench.comparison import Comparison, Side
     from genbench.regression import Verdict
+    from genbench.report.comparison_words import Folders
+    from genbench.specs import Division
     from genbench.store import Store
 
 
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Folder of the results of B, where it is another.  [default: that of A]",
 )
+@division_option
 @dev_option
 @budget_option
 @click.option(
@@ -70,6 +74,7 @@ def command(
     fail_on_regression: bool,
     results: Path,
     results_b: Path | None,
+    division: Division,
     dev: bool,
     budget: tuple[str, ...],
     format_: str,
@@ -104,17 +109,17 @@ def command(
     from genbench.store import Store
 
     registry = load_registry()
-    chosen = load_benchmark(registry, benchmark, dev, parse_budget(budget))
+    chosen = load_benchmark(registry, benchmark, dev, parse_budget(budget), division)
     specs, plugins = metrics_of(chosen, registry)
     known = [column.key for column in columns_of(chosen, specs, plugins, ())]
     for metric in metrics:
         if metric not in known:
             raise GenbenchError.unknown(f"score of {chosen.name}", metric, known)
     anchors = anchors_of(registry)
-    folders = _folders(a, b, chosen, results_b)
-    summary: list[str] = []
-    if folders:
-        pairs, summary = _pairs(*folders, chosen, anchors, fail_on_regression)
+    stores = _stores(a, b, chosen, results_b)
+    folders = None
+    if stores:
+        pairs, folders = _pairs(*stores, chosen, anchors, fail_on_regression)
     else:
         if a == b and results_b is None:
             raise click.UsageError(
@@ -128,11 +133,11 @@ def command(
     verdict = judged(comparisons) if fail_on_regression else None
     if not any(of.metrics for of in comparisons) and not (verdict and verdict.regressions):
         _refuse(comparisons)
-    _show(comparisons, verdict, "json" if as_json else format_, summary, bool(folders))
+    _show(comparisons, verdict, "json" if as_json else format_, folders)
     return verdict.exit_code if verdict else None
 
 
-def _folders(a: str, b: str, benchmark: Benchmark, results_b: Path | None) -> tuple[Store, Store] | None:
+def _stores(a: str, b: str, benchmark: Benchmark, results_b: Path | None) -> tuple[Store, Store] | None:
     """Both results folders, where A and B name folders and no models."""
     from genbench.store import Store
 
@@ -149,8 +154,8 @@ def _folders(a: str, b: str, benchmark: Benchmark, results_b: Path | None) -> tu
 
 def _pairs(
     a: Store, b: Store, benchmark: Benchmark, anchors: Sequence[str], also_lacking: bool
-) -> tuple[list[tuple[Side, Side]], list[str]]:
-    """The sides of every model that both folders have, and lines on the others.
+) -> tuple[list[tuple[Side, Side]], Folders]:
+    """The sides of every model that both folders have, and what is said of the others.
 
     Args:
         also_lacking: whether a model that only A has is a pair too, with nothing on the side of B.
@@ -159,6 +164,7 @@ def _pairs(
         NothingSelected: if there is none.
     """
     from genbench.comparison import side_of
+    from genbench.report.comparison_words import Folders
 
     loaded = [store.load(benchmark.folder) for store in (a, b)]
     sides = [
@@ -177,12 +183,9 @@ def _pairs(
             alone.append(name)
     if not pairs:
         raise NothingSelected(f"no model has results of {benchmark.folder} in both {a.root} and {b.root}")
-    lines = [f"A = {a.root}, B = {b.root}. p-values are corrected over the tests of all models."]
-    lines += [f"Only in A: {', '.join(alone)}."] if alone else []
-    more = [name for name in good[1] if name not in good[0]]
-    lines += [f"Only in B: {', '.join(more)}."] if more else []
-    unread = sum(len(of.unreadable) for of in loaded)
-    return pairs, lines + ([f"{unread} records could not be read; `genbench doctor` names them."] if unread else [])
+    only_b = tuple(name for name in good[1] if name not in good[0])
+    unreadable = sum(len(of.unreadable) for of in loaded)
+    return pairs, Folders(str(a.root), str(b.root), tuple(alone), only_b, unreadable)
 
 
 def _side(
@@ -240,22 +243,22 @@ def _refuse(comparisons: Sequence[Comparison]) -> None:
     raise NothingSelected("\n".join(lines))
 
 
-def _show(
-    comparisons: Sequence[Comparison], verdict: Verdict | None, format_: str, summary: Sequence[str], folders: bool
-) -> None:
+def _show(comparisons: Sequence[Comparison], verdict: Verdict | None, format_: str, folders: Folders | None) -> None:
     from genbench.report import comparison_text as text
 
+    first = comparisons[0]
     if format_ == "json":
-        whole = text.document_of_all(comparisons, verdict) if folders else text.document(comparisons[0], verdict)
-        click.echo(json_text(whole))
+        click.echo(
+            json_text(text.document_of_all(comparisons, folders, verdict) if folders else text.document(first, verdict))
+        )
     elif format_ == "md":
-        page = text.markdown_of_all(comparisons, summary, verdict) if folders else None
-        click.echo(page or text.markdown(comparisons[0], verdict), nl=False)
+        page = text.markdown_of_all(comparisons, folders, verdict) if folders else text.markdown(first, verdict)
+        click.echo(page, nl=False)
     else:
         from genbench.report.comparison import print_all, print_comparison
         from genbench.report.console import console
 
         if folders:
-            print_all(comparisons, summary, console(), verdict)
+            print_all(comparisons, folders, console(), verdict)
         else:
-            print_comparison(comparisons[0], console(), verdict)
+            print_comparison(first, console(), verdict)

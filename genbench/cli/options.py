@@ -70,6 +70,17 @@ def budget_option(command: Command) -> Command:
     )(command)
 
 
+def division_option(command: Command) -> Command:
+    """``--division closed|open``, passed as ``division: Division``."""
+    return click.option(
+        "--division",
+        type=click.Choice(("closed", "open")),
+        default="closed",
+        show_default=True,
+        help="closed: trained by genbench under the budget. open: samples from outside.",
+    )(command)
+
+
 def offline_option(command: Command) -> Command:
     """``--offline``, passed to nobody: it sets the environment variable."""
     return click.option(

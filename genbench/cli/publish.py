@@ -29,8 +29,13 @@ if TYPE_CHECKING:
     help="Name of an installed benchmark, or the path of a .toml file. May be repeated.  [default: every benchmark "
     "that the results folder has runs of]",
 )
+@click.option(
+    "--no-nearest",
+    is_flag=True,
+    help="Leave out the training examples nearest to each model's samples, which take the data and some seconds to find.",
+)
 @results_option
-def command(directory: Path, benchmarks: tuple[str, ...], results: Path) -> None:
+def command(directory: Path, benchmarks: tuple[str, ...], no_nearest: bool, results: Path) -> None:
     """Write the leaderboards of a results folder into DIR as a static site, DIR/index.html.
 
     There is a page for all benchmarks, one for each, one for each model and one for each run: tables, charts of
@@ -53,7 +58,7 @@ def command(directory: Path, benchmarks: tuple[str, ...], results: Path) -> None
     store = Store(results)
     published: list[str] = []
     entries = _entries(store, registry, benchmarks, published)
-    for problem in write(entries, store, directory, registry):
+    for problem in write(entries, store, directory, registry, nearest=not no_nearest):
         click.echo(f"Warning: {problem}", err=True)
     click.echo(f"{directory / 'index.html'}: {', '.join(published)}")
 

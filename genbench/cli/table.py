@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from genbench.cli.options import benchmark_option, budget_option, dev_option, load_registry, results_option
+from genbench.cli.options import (
+    benchmark_option,
+    budget_option,
+    dev_option,
+    division_option,
+    load_registry,
+    results_option,
+)
 from genbench.errors import NothingSelected
 from genbench.report.printable import json_text
 
@@ -33,12 +41,24 @@ FORMATS = ("rich", "md", "csv", "latex", "json")
     help="rich: for a terminal, fitted to its width. csv and json: unrounded. latex: for the package booktabs.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
-@click.option("--sort", metavar="SCORE", help="Score to sort by.  [default: fid, or the benchmark's first]")
+@click.option("--sort", metavar="KEY", help="Score or cost to sort by.  [default: fid, or the benchmark's first score]")
 @click.option(
     "--columns",
     metavar="A,B,...",
     help="Keys of the columns to show, such as fid,is,train_seconds, or all; on a terminal that is too narrow, below "
     "each other. For rich, md and latex.  [default: all; on a terminal those that are read first, if it is too narrow]",
+)
+@click.option(
+    "--models",
+    metavar="A,B,...",
+    help="Contenders to show: names with options, or patterns such as '*gan'. Ranks stay those of the whole table.",
+)
+@division_option
+@click.option(
+    "--verified",
+    type=click.IntRange(0, 3),
+    metavar="LEVEL",
+    help="Show only contenders whose runs `genbench verify` has accepted at this level, 0 to 3, or a higher one.",
 )
 @results_option
 @dev_option
@@ -49,6 +69,9 @@ def command(
     as_json: bool,
     sort: str | None,
     columns: str | None,
+    models: str | None,
+    division: Literal["closed", "open"],
+    verified: int | None,
     results: Path,
     dev: bool,
     budget: tuple[str, ...],
@@ -56,9 +79,8 @@ def command(
     """Show the leaderboard of a benchmark: one row a model, its mean over seeds with a 95 % interval.
 
     Only records of the benchmark as it is now defined are used (records carry its digest); what is left out is
-    told, with the reason. A model with failed or missing seeds shows how many are ok, has no interval, and
-    stands below all complete ones. Reference points of the scale (train-copy, marginals, noise) are marked with
-    a dagger.
+    told, with the reason. Reference points of the scale (train-copy, marginals, noise) stand apart, and are marked
+    with a dagger. A model with failed or missing seeds shows how many are ok, has no interval, and stands last.
 
     Intervals are Student's t over seeds; of logarithms for FID, whose mean is then geometric. A number in
     parentheses is a rank, 1 + the number of contenders that are significantly better; ranks need 5 seeds. A
@@ -72,20 +94,23 @@ def command(
       genbench table
       genbench table -b digits --sort bits_per_dim
       genbench table --columns fid,kid,train_seconds
+      genbench table --models 'vae,*gan' --sort samples_per_second
       genbench table --format latex > table.tex
       genbench table --format csv | column -s, -t
       genbench table --json | jq '.rows[] | {model, fid: .scores.fid.mean}'
     """
+    from genbench.collector import without_collector
     from genbench.selection import load_benchmark, parse_budget
     from genbench.store import Store
 
     format_ = "json" if as_json else format_
     if columns is not None and format_ in ("csv", "json"):
         raise click.UsageError(f"--columns is for the formats rich, md and latex; {format_} always has all columns")
-    registry = load_registry()
-    chosen = load_benchmark(registry, benchmark, dev, parse_budget(budget))
-    board = read_leaderboard(Store(results), chosen, registry, sort, _run_command(benchmark, dev, budget))
-    _show(board, format_, columns)
+    with without_collector():
+        registry = load_registry()
+        chosen = load_benchmark(registry, benchmark, dev, parse_budget(budget), division)
+        board = read_leaderboard(Store(results), chosen, registry, sort, _run_command(benchmark, dev, budget, division))
+        _show(board.only(models, verified), format_, columns)
 
 
 def read_leaderboard(
@@ -99,8 +124,9 @@ def read_leaderboard(
     from genbench.leaderboard import from_registry
     from genbench.report import legend
 
-    board = from_registry(benchmark, registry, store.load(benchmark.folder), sort)
-    if not board.rows:
+    scale = store.load(replace(benchmark, division="closed").folder) if benchmark.division == "open" else None
+    board = from_registry(benchmark, registry, store.load(benchmark.folder), sort, scale)
+    if not board.rows or (scale is not None and all(row.anchor for row in board.rows)):
         lines = [f"no results of {benchmark.folder} in {store.root}; get some with `{run_command}`"]
         raise NothingSelected("\n".join([*lines, *legend.omissions(board)]))
     return board
@@ -133,5 +159,7 @@ def _show(board: Leaderboard, format_: str, columns: str | None = None) -> None:
         click.echo(text.markdown(board) if format_ == "md" else text.latex(board), nl=False)
 
 
-def _run_command(benchmark: str, dev: bool, budget: tuple[str, ...]) -> str:
+def _run_command(benchmark: str, dev: bool, budget: tuple[str, ...], division: str) -> str:
+    if division == "open":
+        return f"genbench submit --samples FILE -b {benchmark} --name NAME --reference TEXT -o DIR"
     return " ".join(["genbench run --all -b", benchmark, *["--dev"] * dev, *(f"--budget {item}" for item in budget)])

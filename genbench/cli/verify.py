@@ -19,6 +19,7 @@ from genbench.errors import GenbenchError, NothingSelected
 from genbench.report.printable import json_text, printable
 
 if TYPE_CHECKING:
+    from genbench.store import Store
     from genbench.submission.verdict import Verdict
     from genbench.submission.verify import Target
 
@@ -71,7 +72,7 @@ def command(
     TARGET is a run (digits/dcgan/seed-0), a model's runs (digits/dcgan), a benchmark's (digits), the folder of a run,
     or a bundle of `genbench submit`. On a machine of the class that a run was made on (processor, threads, versions)
     everything comes out identical; elsewhere scores are held to stated tolerances and prediction intervals. Exit status
-    3 if a run does not reach the level.
+    3 if a run does not reach the level, 4 if it does and was not accepted.
 
     \b
     Examples:
@@ -85,7 +86,7 @@ def command(
 
     if accept is not None and level < LEAST_LEVEL:
         raise GenbenchError(f"--accept needs level {LEAST_LEVEL} or more: what is shown are recomputed scores")
-    opened = _open(Store(results), targets)
+    opened = _open(Store(results), targets, level)
     registry = load_registry()
     known = Store(accept if accept is not None else results)
     groups = carry_out(registry, opened, level, benchmark, known, weights, reference, jobs)
@@ -94,25 +95,25 @@ def command(
     if accept is not None:
         from genbench.submission.accept import accept as take_in
 
-        for group in groups:
-            for line in take_in(group.benchmark, group.verdicts, level, accept):
-                click.echo(printable(line), err=True)
+        accepted = [each for group in groups for each in take_in(group.benchmark, group.verdicts, level, accept)]
+        for each in accepted:
+            click.echo(printable(each.text), err=True)
     if as_json:
         click.echo(json_text([verdict.as_dict(level) for verdict in verdicts]))
     else:
         for line in _lines(verdicts, level):
             click.echo(line)
-    return 0 if all(good) else 3
+    if not all(good):
+        return 3
+    return 4 if accept is not None and not all(each.stands for each in accepted) else 0
 
 
-def _open(store: object, targets: tuple[str, ...]) -> list[Target]:
+def _open(store: Store, targets: tuple[str, ...], level: int) -> list[Target]:
     """The bundles and runs that the arguments name, each run once."""
     from genbench.replay import links
-    from genbench.store import Store
     from genbench.submission.bundle import MANIFEST, is_bundle
     from genbench.submission.verify import open_bundle, open_runs
 
-    assert isinstance(store, Store)
     bundles: dict[Path, None] = {}
     folders: dict[Path, None] = {}
     all_linked: list[Path] = []
@@ -137,7 +138,7 @@ def _open(store: object, targets: tuple[str, ...]) -> list[Target]:
     if not bundles and not folders:
         raise NothingSelected("no run is selected")
     opened = [open_bundle(path) for path in bundles]
-    return [*opened, open_runs(store, list(folders), all_linked)] if folders else opened
+    return [*opened, open_runs(store, list(folders), all_linked, level)] if folders else opened
 
 
 def _lines(verdicts: Sequence[Verdict], level: int) -> Iterator[str]:

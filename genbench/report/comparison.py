@@ -71,13 +71,9 @@ def print_comparison(comparison: Comparison, console: Console, verdict: Verdict 
 
 
 def print_all(
-    comparisons: Sequence[Comparison], summary: Sequence[str], console: Console, verdict: Verdict | None = None
+    comparisons: Sequence[Comparison], folders: words.Folders, console: Console, verdict: Verdict | None = None
 ) -> None:
-    """Print a line a model, and what differs.
-
-    Args:
-        summary: of what there is in one folder alone and the like, a line each.
-    """
+    """Print what the gate says if it was asked, a line a model, and what differs."""
     if verdict is not None:
         print_verdict(verdict, comparisons, console)
     first = comparisons[0].benchmark
@@ -89,7 +85,7 @@ def print_all(
     for of in comparisons:
         table.add_row(plain(of.a.name), *map(str, words.tally(of)))
     console.print(table)
-    for line in [*summary, *(line for of in comparisons for line in words.differences(of))]:
+    for line in [*folders.lines, *(line for of in comparisons for line in words.differences(of))]:
         console.print(plain(line))
 
 

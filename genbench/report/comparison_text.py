@@ -33,17 +33,13 @@ def markdown(comparison: Comparison, verdict: Verdict | None = None) -> str:
     return "\n".join([*lines, "", *(f"- {escape_markdown(line)}" for line in below)]) + "\n"
 
 
-def markdown_of_all(comparisons: Sequence[Comparison], summary: Sequence[str], verdict: Verdict | None = None) -> str:
-    """Of several models: the gate's words if it was asked, a line a model, and what differs.
-
-    Args:
-        summary: of what there is in one folder alone and the like, a line each.
-    """
+def markdown_of_all(comparisons: Sequence[Comparison], folders: words.Folders, verdict: Verdict | None = None) -> str:
+    """Of several models: the gate's words if it was asked, a line a model, and what differs."""
     first = comparisons[0].benchmark
     lines = [*_gate(verdict, comparisons), f"**{escape_markdown(f'{first.folder}: digest {first.digest}')}**", ""]
     rows = [[escape_markdown(of.a.name), *map(str, words.tally(of))] for of in comparisons]
     lines += _table(list(words.TALLY), rows)
-    below = [*summary, *(line for of in comparisons for line in words.differences(of))]
+    below = [*folders.lines, *(line for of in comparisons for line in words.differences(of))]
     return "\n".join([*lines, "", *(f"- {escape_markdown(line)}" for line in below)]) + "\n"
 
 
@@ -92,10 +88,13 @@ def document(comparison: Comparison, verdict: Verdict | None = None) -> dict[str
     }
 
 
-def document_of_all(comparisons: Sequence[Comparison], verdict: Verdict | None = None) -> dict[str, Any]:
+def document_of_all(
+    comparisons: Sequence[Comparison], folders: words.Folders, verdict: Verdict | None = None
+) -> dict[str, Any]:
     """Several models' comparisons, tested in one family."""
     gate = {} if verdict is None else {"regression": _verdict(verdict)}
-    return gate | {"comparisons": [document(of) for of in comparisons]}
+    tests = sum(entry.p_adjusted is not None for of in comparisons for entry in of.metrics)
+    return gate | {"folders": asdict(folders), "tests": tests, "comparisons": [document(of) for of in comparisons]}
 
 
 def _gate(verdict: Verdict | None, comparisons: Sequence[Comparison]) -> list[str]:

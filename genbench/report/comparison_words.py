@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from genbench.comparison import Compared, Comparison, Side
 from genbench.power import POWER
@@ -17,6 +18,32 @@ TALLY = ("Model", "A better", "B better", "Not distinguishable", "No verdict", "
 """What is counted of each model where there are several."""
 
 PERCENT = "{:.0f} %"
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Two results folders that are compared.
+
+    Attributes:
+        a, b: their paths.
+        only_a, only_b: models that have results in one of them alone.
+        unreadable: records of both that were passed over.
+    """
+
+    a: str
+    b: str
+    only_a: tuple[str, ...] = ()
+    only_b: tuple[str, ...] = ()
+    unreadable: int = 0
+
+    @property
+    def lines(self) -> list[str]:
+        """What there is to say of them beside the comparisons."""
+        lines = [f"A = {self.a}, B = {self.b}. p-values are corrected over the tests of all models."]
+        for letter, names in (("A", self.only_a), ("B", self.only_b)):
+            lines += [f"Only in {letter}: {', '.join(names)}."] if names else []
+        more = f"{self.unreadable} records could not be read; `genbench doctor --results` names them."
+        return lines + [more] * bool(self.unreadable)
 
 
 def named(side: Side) -> str:
@@ -90,7 +117,7 @@ def verdict(of: Verdict, comparisons: Sequence[Comparison]) -> tuple[str, list[s
     measured = {(each.b.name, entry.column.key): entry for each in comparisons for entry in each.metrics}
 
     def line(found: Finding) -> str:
-        text = difference(measured[found.model, found.key]) if found.kind == "worse" else found.text
+        text = difference(measured[found.model, found.key]) if found.kind == "worse" else legend.shortened(found.text)
         return f"{found.model}: {text}" if len(comparisons) > 1 or not found.key else text
 
     tests = f"{of.tested} test{'s' * (of.tested != 1)} at {PERCENT.format(100 * ALPHA)} over all of them"

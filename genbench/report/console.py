@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -80,6 +81,12 @@ def plain(text: str, style: str = "") -> Text:
     return Text("\n".join(map(printable, text.splitlines())), style=style)
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """A reader that has gone is an error as others are; rich would end the process with 1: a run is not ok."""
+        raise BrokenPipeError(errno.EPIPE, "the reader of the output has gone")
+
+
 def console() -> Console:
     """The console on stdout: no markup read from text, no colours where NO_COLOR is set or stdout is no terminal."""
-    return Console(markup=False, highlight=False, emoji=False, soft_wrap=False)
+    return _Console(markup=False, highlight=False, emoji=False, soft_wrap=False)

@@ -13,6 +13,7 @@ from genbench.report.numbers import LARGE, significant
 from genbench.report.printable import printable
 from genbench.rows import FLAGGED, UNAUDITED, Cell, Row
 from genbench.statistics import ALPHA, MIN_SEEDS, Components
+from genbench.verification import LEVELS
 
 ANCHOR = "†"
 CLOCK = "‡"
@@ -26,7 +27,8 @@ MOST_LINES = 20
 def title(board: Leaderboard) -> str:
     """Benchmark, its size and its digest in a line."""
     benchmark = board.benchmark
-    kind = "" if board.official else " (not a leaderboard: " + _off(board) + ")"
+    kind = ", open division: samples from outside" if benchmark.division == "open" else ""
+    kind += "" if board.official else " (not a leaderboard: " + _off(board) + ")"
     return f"{benchmark.file.title or benchmark.name}{kind}: digest {benchmark.digest}"
 
 
@@ -43,6 +45,7 @@ def explanations(board: Leaderboard, whole: Leaderboard | None = None) -> list[s
         *_measured(board),
         *variance(board),
         *agreement(whole or board),
+        *_verified(board),
         *_anchors(board),
         *_unsupported(whole or board),
         *_likelihoods(board),
@@ -142,7 +145,8 @@ def _intervals(board: Leaderboard) -> list[str]:
 
 
 def _ranks(board: Leaderboard) -> list[str]:
-    ranked = Counter(column.key for _, column, cell in board.shown() if cell.rank is not None)
+    cells = [(column.key, row.scores.get(column.key)) for column in board.columns for row in board.every]
+    ranked = Counter(key for key, cell in cells if cell is not None and cell.rank is not None)
     if ranked:
         most = max(ranked.values())
         pairs = most * (most - 1) // 2
@@ -217,6 +221,18 @@ def agreement(board: Leaderboard) -> list[str]:
     taus = ", ".join(f"{entry.title} {entry.tau:.2f} ({entry.rows} rows)" for entry in found)
     first, second = found[0].evaluators
     return [f"Rank agreement of {first} and {second}, Kendall's tau-b: {taus}; 1 is the same order, -1 the reverse."]
+
+
+def level(verified: int | None) -> str:
+    """How far a row is verified, as every table has it."""
+    return "-" if verified is None else f"L{verified}"
+
+
+def _verified(board: Leaderboard) -> list[str]:
+    if not board.has_verified:
+        return []
+    words = ", ".join(f"L{number} {word}" for number, word in enumerate(LEVELS))
+    return [f"Verified: how far `genbench verify` has checked every ok seed of a row: {words}."]
 
 
 def _anchors(board: Leaderboard) -> list[str]:
@@ -316,7 +332,7 @@ def _flagged(cell: Cell | None) -> bool:
 
 def real_value(board: Leaderboard, key: str) -> float | None:
     """What a metric gives for the held-out data, where it says so in its fingerprint as ``real``."""
-    for row in board.rows:
+    for row in board.every:
         for record in row.records:
             real = record.scores[key].fingerprint.get("real") if key in record.scores else None
             if isinstance(real, int | float):
@@ -337,7 +353,17 @@ def omissions(board: Leaderboard) -> list[str]:
         example = next(entry.run for entry in board.left_out if entry.reason == reason)
         more = f" and {count - 1} more" if count > 1 else ""
         lines.append(f"Left out: {shortened(example)}{more}: {shortened(reason)}")
-    return [*_fewer(lines), *map(printable, board.notes)]
+    return [*_restriction(board), *_fewer(lines), *map(printable, board.notes)]
+
+
+def _restriction(board: Leaderboard) -> list[str]:
+    """That rows are not shown, and that this changes nothing about the others."""
+    if not board.hidden:
+        return []
+    contenders, shown = (sum(not row.anchor for row in rows) for rows in (board.every, board.rows))
+    return [
+        f"{shown} of {contenders} contenders are shown; ranks, and the tests behind them, are those of the whole table."
+    ]
 
 
 def shortened(text: str, width: int = 300) -> str:

@@ -63,10 +63,10 @@ def score(row: Row, column: Column, decimals: int) -> Number:
 
 def decimals_of(board: Leaderboard) -> dict[str, int]:
     """Decimals of each column of scores: three significant digits of its median, and one of its median interval's
-    half-width; at least 2 and at most 5."""
+    half-width; at least 2 and at most 5. They do not hang on which rows are shown."""
     decimals = {}
     for column in board.columns:
-        estimates = [row.scores[column.key].estimate for row in board.rows if column.key in row.scores]
+        estimates = [row.scores[column.key].estimate for row in board.every if column.key in row.scores]
         means = [abs(estimate.mean) for estimate in estimates]
         widths = [
             estimate.high / 2 - estimate.low / 2

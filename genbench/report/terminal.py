@@ -4,46 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from itertools import groupby
 
+from rich.cells import cell_len, chop_cells
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from genbench.columns import FIRST, Column
+from genbench.columns import Column
 from genbench.leaderboard import Leaderboard
 from genbench.report import legend
 from genbench.report.console import plain
+from genbench.report.fitting import Intervals, Layout, fitting, is_empty, stacked
 from genbench.report.numbers import ARROWS, COST_TITLES, Number, cost, decimals_of, score
+from genbench.report.printable import printable
+from genbench.rows import Row
 
-MODEL_WIDTHS = {"beside": 36, "below": 18, "none": 18}
+MODEL_WIDTHS: dict[Intervals, int] = {"beside": 36, "below": 18, "none": 18}
 """Longer names are folded; by where the intervals stand."""
 
-
-FEWEST = 4
-"""As many columns of scores are worth more than their intervals."""
-
-
-MOST_AT_FIRST = 7
-"""Columns of scores where there is no room for all."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """One way to fit a table, or a part of it: its columns of scores, where intervals go, keys of its cost columns."""
-
-    columns: tuple[Column, ...]
-    intervals: Literal["beside", "below", "none"]
-    costs: tuple[str, ...]
+GAPS: dict[Intervals, int] = {"beside": 2, "below": 1, "none": 1}
+"""Spaces between columns."""
 
 
 def print_leaderboard(board: Leaderboard, console: Console, wanted: str | None = None) -> None:
-    """Print the table and the lines that explain it.
-
-    All columns are shown where they fit, with what costs do; else the scores that are read first, of
-    :data:`genbench.columns.FIRST`. Where these are too wide, cost columns go first, the last one before the others;
-    then intervals move below their means, then columns of scores go down to ``FEWEST``, then the intervals, then more
-    columns, the least wanted first. What is left out is said.
+    """Print the table and the lines that explain it; what is left out for want of width is said.
 
     Args:
         wanted: keys of the columns to show, as :func:`genbench.columns.choose` reads them. All of them are shown,
@@ -53,139 +37,194 @@ def print_leaderboard(board: Leaderboard, console: Console, wanted: str | None =
         SpecError: if one of them is unknown.
     """
     view = board if wanted is None else board.view(wanted)
-    layouts = [_fitting(view, console)] if wanted is None else _stacked(view, console)
+    cells = _Cells(view)
+
+    def fits(layout: Layout) -> bool:
+        return sum(cells.widths(layout)) + GAPS[layout.intervals] * (len(cells.columns(layout)) - 1) <= console.width
+
+    layouts = [fitting(view, fits)] if wanted is None else stacked(view, fits)
     shown = replace(view, columns=tuple(column for layout in layouts for column in layout.columns))
     console.print(plain(legend.title(board), "bold"))
     for index, layout in enumerate(layouts):
-        console.print(*[""] * (index > 0), _table(view, layout), sep="\n")
-    for line in legend.problems(board):
-        console.print(plain(line, "red"))
-    for line in [*legend.explanations(shown, board), *_left_away(view, layouts), *legend.omissions(board)]:
-        console.print(plain(line, "dim"))
+        lines = [Text()] * (index > 0) + list(cells.lines(layout))
+        console.print(Text("\n").join(lines), no_wrap=True, overflow="ignore", crop=False)
+    console.print()
+    for problem in legend.problems(board):
+        console.print(plain(problem, "red"))
+    for note in [*legend.explanations(shown, board), *_left_away(view, layouts), *legend.omissions(board)]:
+        console.print(plain(note, "dim"))
 
 
-def _fitting(view: Leaderboard, console: Console) -> Layout:
-    """The first layout that is no wider than the terminal, or the narrowest."""
-    for layout in _layouts(view):
-        if _fits(view, layout, console):
-            break
-    return layout
+@dataclass(frozen=True)
+class _Column:
+    """A column ready to print.
+
+    Attributes:
+        group: what stands above it and its neighbours of the same group.
+        title: lines, from the top.
+        cells: for each row, its lines and their style.
+    """
+
+    group: str
+    title: list[str]
+    cells: list[list[tuple[str, str]]]
+    left: bool = False
+
+    @property
+    def width(self) -> int:
+        texts = [text for cell in self.cells for text, _ in cell]
+        return max(map(cell_len, [*texts, *self.title]), default=0)
 
 
-def _fits(view: Leaderboard, layout: Layout, console: Console) -> bool:
-    unbounded = console.options.update(width=10_000)
-    return console.measure(_table(view, layout), options=unbounded).maximum <= console.width
+class _Cells:
+    """The columns of a view as text, made once for each way to write them: many layouts are tried."""
+
+    def __init__(self, view: Leaderboard) -> None:
+        self.view = view
+        self._decimals = decimals_of(view)
+        self._made: dict[tuple[str, Intervals], tuple[_Column, int]] = {}
+
+    def columns(self, layout: Layout) -> list[_Column]:
+        return [column for column, _ in self._measured(layout)]
+
+    def widths(self, layout: Layout) -> list[int]:
+        """Of the columns, wide enough for the names of the groups above them."""
+        widths = [width for _, width in self._measured(layout)]
+        for group, start, end in _spans(self.columns(layout)):
+            room = sum(widths[start:end]) + GAPS[layout.intervals] * (end - start - 1)
+            widths[end - 1] += max(0, len(group) - room)
+        return widths
+
+    def lines(self, layout: Layout) -> Iterator[Text]:
+        """The table, line by line."""
+        columns, widths, gap = self.columns(layout), self.widths(layout), " " * GAPS[layout.intervals]
+        yield _group_line(columns, widths, gap)
+        yield from _titles(columns, widths, gap)
+        place = 0
+        for section in self.view.sections():
+            if section.title:
+                yield Text()
+                yield Text(section.title, style="bold")
+            for row in section.rows:
+                yield from _row_lines(columns, widths, gap, place, "" if row.complete and not row.anchor else "dim")
+                place += 1
+
+    def _measured(self, layout: Layout) -> list[tuple[_Column, int]]:
+        keys = ["model", "seeds", *["verified"] * self.view.has_verified]
+        keys += [column.key for column in layout.columns] + list(layout.costs)
+        return [self._column(key, layout.intervals) for key in keys]
+
+    def _column(self, key: str, intervals: Intervals) -> tuple[_Column, int]:
+        if (key, intervals) not in self._made:
+            column = self._make(key, intervals)
+            self._made[key, intervals] = column, column.width
+        return self._made[key, intervals]
+
+    def _make(self, key: str, intervals: Intervals) -> _Column:
+        rows = self.view.rows
+        if key == "model":
+            return _Column("", ["Model"], [_name(row, MODEL_WIDTHS[intervals]) for row in rows], left=True)
+        if key == "seeds":
+            return _Column("", ["Seeds"], [[(f"{row.ok}/{row.seeds}", "" if row.complete else "red")] for row in rows])
+        if key == "verified":
+            return _Column("", ["Verified"], [[(legend.level(row.verified), "")] for row in rows])
+        if key in self.view.costs:
+            title = COST_TITLES[key].split(" ", 1)
+            return _Column("cost", title, [[(cost(row.costs[key]), "")] for row in rows])
+        (column,) = [column for column in self.view.columns if column.key == key]
+        cells = _scores([score(row, column, self._decimals[key]) for row in rows], intervals)
+        width = max((cell_len(text) for cell in cells for text, _ in cell), default=0)
+        return _Column(column.group, _title(column, intervals, width), cells)
 
 
-def _layouts(view: Leaderboard) -> Iterator[Layout]:
-    every = tuple(column for column in view.columns if not _is_empty(view, column))
-    costs = [view.costs[:count] for count in range(len(view.costs), -1, -1)]
-    count = min(len(every), MOST_AT_FIRST)
-    if count < len(every):
-        yield Layout(every, "beside", view.costs)
-        yield from (Layout(every, "below", fewer) for fewer in costs)
-    for intervals in ("beside", "below"):
-        yield from (Layout(_first(every, count), intervals, fewer) for fewer in costs)
-    yield from (Layout(_first(every, fewer), "below", ()) for fewer in range(count - 1, FEWEST - 1, -1))
-    yield from (Layout(_first(every, fewer), "none", ()) for fewer in range(count, 0, -1))
+def _name(row: Row, width: int) -> list[tuple[str, str]]:
+    return [(part, "") for part in chop_cells(legend.named(row) + legend.marks(row), width)]
 
 
-def _stacked(view: Leaderboard, console: Console) -> list[Layout]:
-    """All columns, in as few blocks below each other as the width allows; at least one column in each."""
-    for intervals in ("beside", "below"):
-        whole = Layout(view.columns, intervals, view.costs)
-        if _fits(view, whole, console):
-            return [whole]
-    parts: list[Column | str] = [*view.columns, *view.costs]
-    blocks: list[Layout] = []
-    start = 0
-    while start < len(parts):
-        end = len(parts)
-        while end > start + 1 and not _fits(view, _block(parts[start:end], "below"), console):
-            end -= 1
-        block = _block(parts[start:end], "below")
-        # A single column may be too wide with its intervals.
-        blocks.append(block if _fits(view, block, console) else _block(parts[start:end], "none"))
-        start = end
-    return blocks
-
-
-def _block(parts: Sequence[Column | str], intervals: Literal["below", "none"]) -> Layout:
-    columns = tuple(part for part in parts if isinstance(part, Column))
-    return Layout(columns, intervals, tuple(part for part in parts if isinstance(part, str)))
-
-
-def _first(columns: tuple[Column, ...], count: int) -> tuple[Column, ...]:
-    """The ``count`` columns that are read first, in the order of the table."""
-    keys = [column.key for column in columns]
-    order = [key for key in FIRST if key in keys] + [key for key in keys if key not in FIRST]
-    return tuple(column for column in columns if column.key in order[:count])
-
-
-def _is_empty(view: Leaderboard, column: Column) -> bool:
-    return bool(view.rows) and not any(column.key in row.scores or column.key in row.withheld for row in view.rows)
-
-
-def _table(view: Leaderboard, layout: Layout) -> Table:
-    gap = 2 if layout.intervals == "beside" else 1
-    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False, padding=(0, gap, 0, 0))
-    table.add_column("Model", max_width=MODEL_WIDTHS[layout.intervals], overflow="fold")
-    table.add_column("Seeds", justify="right", no_wrap=True)
-    for column in layout.columns:
-        table.add_column(_title(column, layout), justify="right", no_wrap=True)
-    for key in layout.costs:
-        table.add_column(Text(COST_TITLES[key].replace(" ", "\n", 1)), justify="right", no_wrap=True)
-    decimals = decimals_of(view)
-    cells = {
-        column.key: _scores([score(row, column, decimals[column.key]) for row in view.rows], layout)
-        for column in layout.columns
-    }
-    for index, row in enumerate(view.rows):
-        style = "" if row.complete and not row.anchor else "dim"
-        seeds = Text(f"{row.ok}/{row.seeds}", style="" if row.complete else "red")
-        scores = [cells[column.key][index] for column in layout.columns]
-        model = plain(legend.named(row) + legend.marks(row))
-        table.add_row(model, seeds, *scores, *(cost(row.costs[key]) for key in layout.costs), style=style)
-    return table
-
-
-def _title(column: Column, layout: Layout) -> Text:
-    """The title, a suffix below it; where room is scarce, in lines as short as its words."""
-    arrow = ARROWS[column.better]
-    name, bracket, suffix = column.title.partition(" [")
+def _title(column: Column, intervals: Intervals, width: int) -> list[str]:
+    """The title, a suffix below it; where room is scarce, in lines as short as the cells or its words."""
+    name, bracket, suffix = printable(column.title).partition(" [")
     name, parenthesis, remark = name.partition(" (")
-    lines = [f"{name} {arrow}".rstrip()] if layout.intervals == "beside" or len(name) < 6 else [name, arrow]
+    whole = f"{name} {ARROWS[column.better]}".rstrip()
+    lines = [whole] if intervals == "beside" or cell_len(whole) <= max(width, 8) else [name, ARROWS[column.better]]
     below = f"[{suffix}" * bool(bracket) + f"({remark}" * bool(parenthesis)
-    if layout.intervals == "beside" or not bracket:
-        return plain("\n".join([*lines, below] if below else lines))
+    if intervals == "beside" or not bracket:
+        return [*lines, *[below] * bool(below)]
     lines.append("")
     for part in below.split("-"):
-        if lines[-1] and len(lines[-1]) + len(part) > 10:
+        if lines[-1] and cell_len(lines[-1] + part) > max(width, 10):
             lines.append("")
         lines[-1] += f"{part}-"
-    return plain("\n".join(lines).removesuffix("-"))
+    return [*lines[:-1], lines[-1].removesuffix("-")]
 
 
-def _scores(numbers: list[Number], layout: Layout) -> list[Text]:
+def _scores(numbers: list[Number], intervals: Intervals) -> list[list[tuple[str, str]]]:
     """The cells of a column, with means below each other: what has no rank is filled up with as many spaces."""
     behind = [f"{number.warning} {number.place}".rstrip() for number in numbers]
-    width = max(map(len, behind), default=0)
+    room = max(map(len, behind), default=0)
+    wide = max((len(number.interval) for number in numbers), default=0)
     cells = []
     for number, text in zip(numbers, behind, strict=True):
-        cell = Text(f"{number.mark}{number.mean}", style="bold" if number.rank == 1 else "")
-        cell.append(text.ljust(width))
-        if layout.intervals != "none" and number.interval:
-            beside = layout.intervals == "beside"
+        mean = (f"{number.mark}{number.mean}{text.ljust(room)}", "bold" if number.rank == 1 else "")
+        if intervals == "beside" and wide:
+            cells.append([(f"{mean[0]} {number.interval.rjust(wide)}", mean[1])])
+        elif intervals == "below" and number.interval:
             tight = number.interval.replace(", ", ",").replace("± ", "±")
-            cell.append(f" {number.interval}" if beside else f"\n{tight}", style="not bold dim")
-        cells.append(cell)
+            cells.append([mean, (tight, "dim")])
+        else:
+            cells.append([mean])
     return cells
+
+
+def _spans(columns: Sequence[_Column]) -> Iterator[tuple[str, int, int]]:
+    """Each group of neighbours with a name: where it begins and where it ends."""
+    for group, members in groupby(range(len(columns)), key=lambda index: columns[index].group):
+        indices = list(members)
+        if group:
+            yield group, indices[0], indices[-1] + 1
+
+
+def _group_line(columns: Sequence[_Column], widths: Sequence[int], gap: str) -> Text:
+    """The names of the groups, each with a line over its columns."""
+    line = ""
+    for group, start, end in _spans(columns):
+        line = line.ljust(sum(widths[:start]) + len(gap) * start)
+        span = sum(widths[start:end]) + len(gap) * (end - start - 1)
+        line += group if span < len(group) + 2 else f"{group} " + "─" * (span - len(group) - 1)
+    return Text(line.rstrip(), style="dim")
+
+
+def _titles(columns: Sequence[_Column], widths: Sequence[int], gap: str) -> Iterator[Text]:
+    height = max(len(column.title) for column in columns)
+    for index in range(height):
+        parts = []
+        for column, width in zip(columns, widths, strict=True):
+            place = index - (height - len(column.title))
+            parts.append(_padded(column.title[place] if place >= 0 else "", width, column.left))
+        yield Text(gap.join(parts).rstrip(), style="bold")
+
+
+def _row_lines(columns: Sequence[_Column], widths: Sequence[int], gap: str, place: int, style: str) -> Iterator[Text]:
+    cells = [column.cells[place] for column in columns]
+    for index in range(max(map(len, cells))):
+        line = Text(style=style)
+        for column, cell, width in zip(columns, cells, widths, strict=True):
+            text, of = cell[index] if index < len(cell) else ("", "")
+            line.append(_padded(text, width, column.left), style=of)
+            line.append(gap)
+        line.rstrip()
+        yield line
+
+
+def _padded(text: str, width: int, left: bool) -> str:
+    spaces = " " * (width - cell_len(text))
+    return text + spaces if left else spaces + text
 
 
 def _left_away(view: Leaderboard, layouts: Sequence[Layout]) -> list[str]:
     shown = [column for layout in layouts for column in layout.columns]
     costs = [key for layout in layouts for key in layout.costs]
-    names = [column.title for column in view.columns if column not in shown and not _is_empty(view, column)]
+    names = [column.title for column in view.columns if column not in shown and not is_empty(view, column)]
     names += ["the intervals"] * any(layout.intervals == "none" for layout in layouts)
     names += [COST_TITLES[key] for key in view.costs if key not in costs]
     if not names:

@@ -6,58 +6,98 @@ import csv
 import io
 import re
 from dataclasses import asdict
+from itertools import groupby
 from typing import Any
 
-from genbench.leaderboard import Leaderboard, as_dicts
+from genbench.flat import of_rows
+from genbench.leaderboard import Leaderboard
 from genbench.report import legend
 from genbench.report.numbers import ARROWS, COST_TITLES, MISSING, Number, cost, decimals_of, score
 from genbench.report.printable import printable
 from genbench.rows import Cell, Row
 
-ANCHOR = legend.ANCHOR
+TABLE_SCHEMA = 1
+"""Of the JSON document; raised when a key changes its meaning or goes, not when one is added."""
 
 
 def markdown(board: Leaderboard) -> str:
-    """A GitHub-flavoured table, with what it leaves out and what its marks mean below."""
+    """A GitHub-flavoured table, groups above the titles of their columns; then what is left out and what marks mean."""
+    header = ["Model", "Seeds", *["Verified"] * board.has_verified]
     titles = [f"{escape_markdown(column.title)} {ARROWS[column.better]}".strip() for column in board.columns]
-    header = ["Model", "Seeds", *titles, *(COST_TITLES[key] for key in board.costs)]
+    titles += [COST_TITLES[key] for key in board.costs]
+    for group, start, _ in groups(board):
+        titles[start] = f"*{group}*<br>{titles[start]}"
     lines = [f"**{escape_markdown(legend.title(board))}**", ""]
-    lines += ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
+    lines += ["| " + " | ".join([*header, *titles]) + " |", "|---|" + "---:|" * (len(header) + len(titles) - 1)]
     decimals = decimals_of(board)
-    for row in board.rows:
-        cells = [_markdown_score(score(row, column, decimals[column.key])) for column in board.columns]
-        model = escape_markdown(legend.named(row)) + legend.marks(row)
-        cells = [model, f"{row.ok}/{row.seeds}", *cells, *(cost(row.costs[key]) for key in board.costs)]
-        lines.append("| " + " | ".join(cells) + " |")
+    for section in board.sections():
+        if section.title:
+            lines.append("| " + " | ".join([f"*{section.title}*", *[""] * (len(header) + len(titles) - 1)]) + " |")
+        for row in section.rows:
+            cells = [_markdown_score(score(row, column, decimals[column.key])) for column in board.columns]
+            first = [escape_markdown(legend.named(row)) + legend.marks(row), *_counts(board, row)]
+            lines.append("| " + " | ".join([*first, *cells, *(cost(row.costs[key]) for key in board.costs)]) + " |")
     below = legend.problems(board) + legend.explanations(board) + legend.omissions(board)
     lines += ["", *(f"- {escape_markdown(line)}" for line in below)]
     return "\n".join(lines) + "\n"
 
 
+def groups(board: Leaderboard) -> list[tuple[str, int, int]]:
+    """Each run of columns of one group, costs last: its name, its first column and the one behind its last."""
+    names = [column.group for column in board.columns] + ["cost"] * len(board.costs)
+    found = []
+    for name, members in groupby(range(len(names)), key=lambda index: names[index]):
+        indices = list(members)
+        found.append((str(name), indices[0], indices[-1] + 1))
+    return found
+
+
+def _counts(board: Leaderboard, row: Row) -> list[str]:
+    return [f"{row.ok}/{row.seeds}", *[legend.level(row.verified)] * board.has_verified]
+
+
 def latex(board: Leaderboard) -> str:
-    """A ``tabular`` for the package booktabs, notes as comments."""
+    """A ``tabular`` for the package booktabs, with its notes below it in a smaller type."""
     arrows = {"lower": r" $\downarrow$", "higher": r" $\uparrow$", "none": ""}
-    titles = [escape_latex(column.title) + arrows[column.better] for column in board.columns]
-    header = ["Model", "Seeds", *titles, *(escape_latex(COST_TITLES[key]) for key in board.costs)]
-    notes = [legend.title(board), *legend.problems(board), *legend.explanations(board), *legend.omissions(board)]
-    lines = [f"% {printable(line)}" for line in notes]
-    lines += ["% needs \\usepackage{booktabs}", rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}", r"\toprule"]
-    lines += [" & ".join(header) + r" \\", r"\midrule"]
+    header = ["Model", "Seeds", *["Verified"] * board.has_verified]
+    fixed = len(header)
+    header += [escape_latex(column.title) + arrows[column.better] for column in board.columns]
+    header += [escape_latex(COST_TITLES[key]) for key in board.costs]
+    above, rules = [""] * fixed, []
+    for group, start, end in groups(board):
+        above.append(rf"\multicolumn{{{end - start}}}{{c}}{{{group}}}")
+        rules.append(rf"\cmidrule(lr){{{fixed + start + 1}-{fixed + end}}}")
+    lines = [f"% {printable(legend.title(board))}", r"% needs \usepackage{booktabs}"]
+    lines += [rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}", r"\toprule"]
+    lines += [" & ".join(above) + r" \\", " ".join(rules), " & ".join(header) + r" \\", r"\midrule"]
     decimals = decimals_of(board)
-    for row in board.rows:
-        cells = [_latex_score(score(row, column, decimals[column.key])) for column in board.columns]
-        model = escape_latex(legend.named(row)) + r"$^\dagger$" * row.anchor
-        model += r"$^\ddagger$" * bool(legend.ended_by_clock(row.records))
-        model += "$^!$" * bool(legend.warnings(row.records))
-        cells = [
-            model,
-            f"{row.ok}/{row.seeds}",
-            *cells,
-            *(_latex_cost(row.costs[key]) for key in board.costs),
-        ]
-        lines.append(" & ".join(cells) + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}"]
-    return "\n".join(lines) + "\n"
+    for section in board.sections():
+        if section.title:
+            lines += [*[r"\midrule"] * (section.rows[0] is not board.rows[0])]
+            lines.append(rf"\multicolumn{{{len(header)}}}{{l}}{{\emph{{{section.title}}}}} \\")
+        for row in section.rows:
+            cells = [_latex_score(score(row, column, decimals[column.key])) for column in board.columns]
+            first = [_latex_model(row), *(text.replace(MISSING, "--") for text in _counts(board, row))]
+            lines.append(" & ".join([*first, *cells, *(_latex_cost(row.costs[key]) for key in board.costs)]) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}", "", r"\smallskip", r"{\footnotesize\raggedright"]
+    notes = [*legend.problems(board), *legend.explanations(board), *legend.omissions(board)]
+    lines += [rf"{_latex_note(line)}\par" for line in [legend.title(board), *notes]]
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _latex_model(row: Row) -> str:
+    name = escape_latex(legend.named(row)) + r"$^\dagger$" * row.anchor
+    name += r"$^\ddagger$" * bool(legend.ended_by_clock(row.records))
+    return name + "$^!$" * bool(legend.warnings(row.records))
+
+
+def _latex_note(line: str) -> str:
+    """A line of the legend, with the marks as the table has them."""
+    marks = {legend.ANCHOR: r"$^\dagger$", legend.CLOCK: r"$^\ddagger$", "±": r"$\pm$"}
+    text = escape_latex(line)
+    for mark, command in marks.items():
+        text = text.replace(mark, command)
+    return text
 
 
 def comma_separated(board: Leaderboard) -> str:
@@ -68,7 +108,7 @@ def comma_separated(board: Leaderboard) -> str:
             "seeds_ended_by_clock": len(legend.ended_by_clock(row.records)),
             "warnings": "; ".join(legend.warnings(row.records)),
         }
-        for flat, row in zip(as_dicts(board), board.rows, strict=True)
+        for flat, row in zip(of_rows(board), board.rows, strict=True)
     ]
     stream = io.StringIO()
     # Texts in quotes: a spreadsheet that parts cells at semicolons would find a formula behind one.
@@ -79,9 +119,10 @@ def comma_separated(board: Leaderboard) -> str:
 
 
 def document(board: Leaderboard) -> dict[str, Any]:
-    """The leaderboard as plain values for JSON, with the values of each seed."""
+    """The leaderboard as plain values for JSON, with the values of each seed; described in ``docs/tables.md``."""
     benchmark = board.benchmark
     return {
+        "schema": TABLE_SCHEMA,
         "benchmark": {
             "name": benchmark.name,
             "title": benchmark.file.title,
@@ -91,9 +132,12 @@ def document(board: Leaderboard) -> dict[str, Any]:
             "second_evaluator": benchmark.second_evaluator and benchmark.second_evaluator.name,
             "dev": benchmark.dev,
             "custom_budget": benchmark.custom_budget,
+            "division": benchmark.division,
+            "seeds": benchmark.file.seeds,
         },
         "columns": [{**asdict(column), "ranked": column.ranked} for column in board.columns],
         "rows": [_row(row) for row in board.rows],
+        "hidden": [row.model for row in board.hidden],
         "unsupported": [
             {"model": row.model, "failures": [asdict(f) for f in row.failures]} for row in board.unsupported
         ],
@@ -110,6 +154,7 @@ def _row(row: Row) -> dict[str, Any]:
         "ok": row.ok,
         "seeds": row.seeds,
         "complete": row.complete,
+        "verified": row.verified,
         "problem": row.problem,
         "failures": [asdict(failure) for failure in row.failures],
         "missing": list(row.missing),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from genbench import __version__
@@ -26,22 +26,32 @@ DROPPED = "verified to level {level}: {what} could not be computed again from wh
 UNASKED = "verified to level 1: its likelihood is computed from the nats that were submitted; level 2 asks the model"
 
 
-def accept(benchmark: Benchmark, verdicts: Sequence[Verdict], level: int, results: Path) -> list[str]:
+@dataclass(frozen=True)
+class Accepted:
+    """What became of a run, for people; ``stands`` says whether the results now hold it."""
+
+    text: str
+    stands: bool
+
+
+def accept(benchmark: Benchmark, verdicts: Sequence[Verdict], level: int, results: Path) -> list[Accepted]:
     """Write verified runs of one benchmark into a results folder.
 
     A model goes in with all its runs, or not at all. A record that stands there is never replaced: where it is the
-    very record that would be written, its verification is written anew.
+    very record that would be written, its verification is written anew, and where it is the same run verified further,
+    nothing is left to be done.
 
     Args:
         level: that was asked for.
 
     Returns:
-        Lines for people: what went in, and what did not and why.
+        What went in, and what did not and why.
 
     Raises:
         StoreError: if the results folder refuses.
     """
-    store, lines = Store(results), []
+    store = Store(results)
+    told: list[Accepted] = []
     models: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
         if verdict.record is not None:
@@ -49,40 +59,47 @@ def accept(benchmark: Benchmark, verdicts: Sequence[Verdict], level: int, result
     for model, runs in models.items():
         poor = [verdict.run for verdict in runs if verdict.level is None or verdict.level < max(level, LEAST_LEVEL)]
         if benchmark.dev or benchmark.custom_budget:
-            lines.append(f"{model}: not accepted: made with --dev or --budget, which no leaderboard takes")
+            why = "made with --dev or --budget, which no leaderboard takes"
+            told.append(Accepted(f"{model}: not accepted: {why}", False))
         elif poor:
-            lines.append(f"{model}: not accepted: {len(poor)} of {len(runs)} runs are not verified, {poor[0]} first")
+            why = f"{len(poor)} of {len(runs)} runs are not verified, {poor[0]} first"
+            told.append(Accepted(f"{model}: not accepted: {why}", False))
         else:
-            lines += [_accept_run(store, benchmark, verdict) for verdict in runs]
-    return lines
+            told += [_accept_run(store, benchmark, verdict) for verdict in runs]
+    return told
 
 
-def _accept_run(store: Store, benchmark: Benchmark, verdict: Verdict) -> str:
+def _accept_run(store: Store, benchmark: Benchmark, verdict: Verdict) -> Accepted:
     assert verdict.record is not None
     key = RunKey(benchmark.folder, verdict.record.model.name, verdict.record.seed)
     place = store.root / key.path
     own = place.resolve() == verdict.folder.resolve()
     record = verdict.record if own else accepted_record(verdict)
+    refused = f"{verdict.run}: not accepted:"
     if own and verdict.same_machine is False:
-        return (
-            f"{verdict.run}: not accepted: it stands in {store.root} itself with numbers of another class of machine, "
-            "which are not the recomputed ones; verify it into another folder"
-        )
+        why = f"it stands in {store.root} with numbers of another class of machine; verify it into another folder"
+        return Accepted(f"{refused} {why}", False)
     try:
         standing = store.read(key)
     except RecordError as error:
-        return f"{verdict.run}: not accepted: what stands in {place} can't be read ({error}); nothing is overwritten"
+        return Accepted(f"{refused} what stands in {place} can't be read ({error}); nothing is overwritten", False)
+    higher = _higher(place, verdict)
+    if standing is not None and higher is not None and _same_run(standing, verdict.record):
+        return Accepted(f"{verdict.run}: stands in {place} already, verified to L{higher}", True)
     if standing is not None and standing != record:
-        return f"{verdict.run}: not accepted: another record stands in {place}, and nothing is overwritten"
+        return Accepted(f"{refused} another record stands in {place}, and nothing is overwritten", False)
     if standing is None:
         _put(store, key, record, verdict)
     content = read_file(place / RECORD, MAX_RECORD_BYTES, below=store.root)
-    verification = _verification(verdict, content)
-    if (higher := _higher(place, verification)) is not None:
-        return f"{verdict.run}: stands in {place} already, verified to L{higher}"
     with as_store_error(place):
-        write_verification(place, verification)
-    return f"{verdict.run}: accepted at L{verdict.level} into {place}"
+        write_verification(place, _verification(verdict, content))
+    return Accepted(f"{verdict.run}: accepted at L{verdict.level} into {place}", True)
+
+
+def _same_run(one: Record, other: Record) -> bool:
+    """Whether two records are of one run, whatever was left out of them when they were accepted."""
+    marks = [(each.run, each.started, each.finished, each.artifacts.get("samples.npz")) for each in (one, other)]
+    return marks[0] == marks[1]
 
 
 def accepted_record(verdict: Verdict) -> Record:
@@ -147,10 +164,11 @@ def _verification(verdict: Verdict, content: bytes) -> Verification:
     )
 
 
-def _higher(place: Path, verification: Verification) -> int | None:
-    """The level that stands there, where it is a higher one, of the same record."""
+def _higher(place: Path, verdict: Verdict) -> int | None:
+    """The level that stands there, where it is a higher one."""
     try:
         standing = load_verification(place)
     except (RecordError, OSError):
         return None  # of another record, or damaged: it says nothing
-    return standing.level if standing is not None and standing.level > verification.level else None
+    assert verdict.level is not None
+    return standing.level if standing is not None and standing.level > verdict.level else None

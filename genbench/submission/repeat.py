@@ -196,7 +196,13 @@ def _of_repetition(
         found = f"{again.status}: {again.reason}" if again.reason else again.status
         yield _failure(3, "retrained", "status", record.status, found, SAME_VERSION)
         return
-    if why_other_class(record.environment, again.environment) is not None:
+    verdict.environment = again.environment
+    other = why_other_class(record.environment, again.environment)
+    verdict.same_machine = other is None
+    if other is not None:
+        if verdict.thin:
+            advice = "Verify where its samples are."
+            yield _failure(3, "missing file", "samples.npz", "samples, or the same class of machine", other, advice)
         yield from _within_intervals(3, record, again.scores, siblings, specs)
         return
     found_again = scrubbed(again, scrubber)

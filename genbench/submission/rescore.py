@@ -59,7 +59,11 @@ def rescore(
     from genbench.job import JOB
     from genbench.selection import select_model
 
-    scored = [verdict for verdict in verdicts if verdict.record is not None and verdict.record.status == "ok"]
+    scored = [
+        verdict
+        for verdict in verdicts
+        if verdict.record is not None and verdict.record.status == "ok" and not verdict.thin
+    ]
     for verdict in verdicts:
         verdict.checked = 1
     if not scored:

@@ -25,6 +25,7 @@ class Verdict:
         environment: of the machine that computed them.
         same_machine: whether that is of the class of the machine that made the run; None where nothing was computed.
         is_bundle: whether this is about a bundle as a whole.
+        thin: whether samples and states are missing that a repetition is to make anew.
         repeatable: what of the record came out identical beyond its scores: ``repeats``, ``milestones``.
     """
 
@@ -38,6 +39,7 @@ class Verdict:
     same_machine: bool | None = None
     repeatable: set[str] = field(default_factory=set)
     is_bundle: bool = False
+    thin: bool = False
 
     @property
     def failures(self) -> list[Finding]:

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from genbench.specs import MetricSpec
 
 
+LARGE = ("samples.npz", "nats.npz", *STATE)
+"""Files that published results may lack."""
+
+
 @dataclass
 class Target:
     """Runs that are verified together.
@@ -91,8 +95,13 @@ def open_bundle(folder: Path) -> Target:
     return Target(whole, verdicts, manifest)
 
 
-def open_runs(store: Store, folders: Sequence[Path], links: Sequence[Path]) -> Target:
-    """Runs of a results folder, or of folders of their own; links among them are told and not followed."""
+def open_runs(store: Store, folders: Sequence[Path], links: Sequence[Path], level: int) -> Target:
+    """Runs of a results folder, or of folders of their own; links among them are told and not followed.
+
+    Args:
+        level: that is asked for. What is published often lacks the larger files: level 3, which makes them anew, then
+            holds them to the hashes in the record, and is not kept from it by their want.
+    """
     from genbench.replay import LINK, place_of
 
     verdicts = []
@@ -101,7 +110,8 @@ def open_runs(store: Store, folders: Sequence[Path], links: Sequence[Path]) -> T
         if folder.is_symlink():
             verdict.fail(0, "link", "", "a folder", LINK, "Put the folder itself in its place.")
         elif verdict.record is not None:
-            verdict.add(_of_artifacts(folder, verdict.record, optional=()))
+            verdict.thin = level == 3 and not (folder / "samples.npz").exists()
+            verdict.add(_of_artifacts(folder, verdict.record, optional=LARGE if verdict.thin else ()))
         verdicts.append(verdict)
     return Target(None, verdicts)
 
@@ -206,12 +216,12 @@ def level_0(registry: Registry, group: Group) -> None:
             verdict.fail(0, "name", "model.name", promised, found, "Choose another name.")
         if record.status != "ok" or not verdict.good_up_to(0):
             continue
-        sampled = _sampled(verdict, group.benchmark)
+        sampled = None if verdict.thin else _sampled(verdict, group.benchmark)
         if sampled is not None:
             digests[str(verdict.folder)] = _digest(sampled)
             verdict.add(sample_findings(group.benchmark, record, sampled))
             verdict.add(picture_findings(group.benchmark, verdict.folder, sampled))
-        verdict.add(nats_findings(group.benchmark, record, verdict.folder, dict(group.specs)))
+            verdict.add(nats_findings(group.benchmark, record, verdict.folder, dict(group.specs)))
         verdict.add(curve_findings(record, verdict.folder, group.own))
         verdict.add(speed_findings(record, group.known))
     twin_findings(group.verdicts, digests, group.known.records)

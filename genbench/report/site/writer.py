@@ -52,7 +52,9 @@ class Entry:
     definition: Path | None = None
 
 
-def write(entries: Iterable[Entry], store: Store, target: Path, registry: Registry | None = None) -> list[str]:
+def write(
+    entries: Iterable[Entry], store: Store, target: Path, registry: Registry | None = None, nearest: bool = True
+) -> list[str]:
     """Write the site of some leaderboards into the folder ``target``.
 
     All pages are made aside and then put in their places, the first page last: a reader never sees one without its
@@ -64,6 +66,8 @@ def write(entries: Iterable[Entry], store: Store, target: Path, registry: Regist
         target: a folder that does not exist, is empty but for hidden files, or was written by this function.
         registry: the installed models and data, for summaries, families and nearest training examples; without it
             there are none.
+        nearest: whether the training examples nearest to samples are searched for, which takes the data, and a process
+            that imports torch.
 
     Returns:
         What could not be shown, one line each.
@@ -73,7 +77,7 @@ def write(entries: Iterable[Entry], store: Store, target: Path, registry: Regist
         StoreError: if it cannot be written.
     """
     with staging(target) as stage, ExitStack() as stack:
-        search = stack.enter_context(Search(registry)) if registry else None
+        search = stack.enter_context(Search(registry)) if registry and nearest else None
         site = _Site(store, stage, registry, search)
         for entry in entries:
             site.add(entry)
