@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
+LEAST = -1100
+"""Below the exponent of any float: that of a group of zeros, which has none."""
+
 
 def ranks(
     groups: Sequence[Sequence[float]], direction: Direction, log_scale: bool = False, alpha: float = ALPHA
@@ -84,6 +87,6 @@ def _group_moments(groups: Sequence[Sequence[float]], log_scale: bool) -> tuple[
 
     if log_scale:
         return np.array([moments([math.log(value) for value in group]) for group in groups]), None
-    exponents = [math.frexp(max(map(abs, group)))[1] for group in groups]
+    exponents = [math.frexp(largest)[1] if (largest := max(map(abs, group))) else LEAST for group in groups]
     scaled = [[math.ldexp(x, -exponent) for x in group] for group, exponent in zip(groups, exponents, strict=True)]
     return np.array([moments(group) for group in scaled]), np.array(exponents)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import load_file, save_file
 
+from genbench import paths
+from genbench.engine.data import load_split, materialise
 from genbench.engine.grid import write_grid
+from genbench.plugins import discover
 from genbench.specs import DataSpec
 
 DIGITS = DataSpec(shape=(1, 8, 8), levels=17, classes=10)
@@ -45,11 +51,16 @@ def edit_record(run: Path, **changes: object) -> None:
     edit_json(run / "record.json", change)
 
 
-def reseal(bundle: Path) -> None:
-    """Bring the hashes in records and manifest in step with what stands there."""
-    for run in runs(bundle):
+def rehash(root: Path) -> None:
+    """Bring the hashes in records in step with the files beside them."""
+    for run in runs(root):
         found = {path.name: sha256(path) for path in run.iterdir() if path.name != "record.json"}
         edit_record(run, artifacts=found)
+
+
+def reseal(bundle: Path) -> None:
+    """Bring the hashes in records and manifest in step with what stands there."""
+    rehash(bundle)
     files = {
         str(path.relative_to(bundle)): {"sha256": sha256(path), "bytes": path.stat().st_size}
         for run in runs(bundle)
@@ -66,3 +77,114 @@ def put_samples(run: Path, samples: np.ndarray) -> None:
 
 def copy(bundle: Path, target: Path) -> Path:
     return Path(shutil.copytree(bundle, target, symlinks=True))
+
+
+# What is done to a bundle.
+
+
+def edited_score(bundle: Path) -> None:
+    """A better FID, in the record and in the curve."""
+    (run, *_) = runs(bundle)
+    value = json.loads((run / "record.json").read_text())["scores"]["fid"]["value"]
+    edit_record(run, scores__fid__value=0.5)
+    curve = run / "curve.csv"
+    curve.write_text(curve.read_text().replace(str(value), "0.5"))
+    reseal(bundle)
+
+
+def edited_curve(bundle: Path) -> None:
+    edit_record(runs(bundle)[0], scores__fid__value=0.5)
+    reseal(bundle)
+
+
+def replayed(bundle: Path) -> None:
+    """Training data under the model's name."""
+    folder = materialise(discover().datasets["digits"].spec, paths.data_cache())
+    training, _ = load_split(folder, "train")
+    for run in runs(bundle):
+        put_samples(run, np.roll(training, int(run.name[-1]), axis=0)[:80])
+    reseal(bundle)
+
+
+def one_seed_twice(bundle: Path) -> None:
+    first, second = runs(bundle)
+    for name in ("samples.npz", "samples.png"):
+        shutil.copy(first / name, second / name)
+    reseal(bundle)
+
+
+def one_seed_gone(bundle: Path) -> None:
+    shutil.rmtree(runs(bundle)[1])
+    reseal(bundle)
+
+
+def others_picture(bundle: Path) -> None:
+    first, second = runs(bundle)
+    shutil.copy(second / "samples.png", first / "samples.png")
+    reseal(bundle)
+
+
+def a_bomb(bundle: Path) -> None:
+    with zipfile.ZipFile(runs(bundle)[0] / "samples.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("samples.npy", bytes(80 << 20))
+    reseal(bundle)
+
+
+def more_spent(bundle: Path) -> None:
+    edit_record(runs(bundle)[0], spent__images=10**6)
+    reseal(bundle)
+
+
+def another_digest(bundle: Path) -> None:
+    for run in runs(bundle):
+        edit_record(run, benchmark__digest="0" * 16)
+    edit_json(bundle / "MANIFEST.json", lambda manifest: manifest.update(digest="0" * 16))
+    reseal(bundle)
+
+
+def better_nats(bundle: Path) -> None:
+    """Likelihoods that no distribution gives, in keeping with the record's own examples."""
+    run = runs(bundle)[0]
+    with np.load(run / "nats.npz") as arrays:
+        np.savez_compressed(run / "nats.npz", **{**arrays, "nats": np.abs(arrays["nats"])})
+    reseal(bundle)
+
+
+def unknown_plugin(bundle: Path) -> None:
+    """A model of which nothing is installed here."""
+    (bundle / "tiny-digits" / "marginals").rename(bundle / "tiny-digits" / "stranger")
+    for run in runs(bundle):
+        edit_record(run, model__name="stranger", model__plugin="their-plugin", model__code_sha256="a" * 64)
+    reseal(bundle)
+
+
+def a_link(bundle: Path) -> None:
+    path = runs(bundle)[0] / "curve.csv"
+    path.unlink()
+    path.symlink_to("/etc/hostname")
+
+
+def another_state(bundle: Path) -> None:
+    """Weights that the samples are not of."""
+    path = runs(bundle)[0] / "state.safetensors"
+    save_file({name: array + 1 for name, array in load_file(path).items()}, path)
+    reseal(bundle)
+
+
+def flattered_nats(bundle: Path) -> None:
+    """A better likelihood, with all that is computed from it."""
+    run = runs(bundle)[0]
+    with np.load(run / "nats.npz") as arrays:
+        nats, scale = arrays["nats"] * 0.9, float(arrays["dims"]) * math.log(2)
+        np.savez_compressed(run / "nats.npz", **{**arrays, "nats": nats})
+    before = json.loads((run / "record.json").read_text())["scores"]["bits_per_dim"]["value"]
+    value, stderr = float(-nats.mean() / scale), float(nats.std(ddof=1) / math.sqrt(len(nats)) / scale)
+    edit_record(run, scores__bits_per_dim__value=value, scores__bits_per_dim__stderr=stderr)
+    curve = run / "curve.csv"
+    curve.write_text(curve.read_text().replace(str(before), str(value)))
+    reseal(bundle)
+
+
+def fewer_parameters(bundle: Path) -> None:
+    edit_record(runs(bundle)[0], cost__parameters=1)
+    reseal(bundle)

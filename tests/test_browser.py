@@ -248,6 +248,8 @@ def test_filters_hide_models_in_the_table_and_dim_them_in_charts_and_samples(bro
     assert page.evaluate(MODELS) == ["toy", "index.html", "half[width=8]", "<b>x</b>"]
     set_value(page, "[data-kind=none][type=checkbox]", "")
     assert page.evaluate(MODELS) == ["toy", "half[width=8]"]
+    set_value(page, "select[data-verified]", "1")
+    assert page.evaluate(MODELS) == ["toy"]
 
 
 def test_columns_are_shown_and_hidden_by_group_without_a_script(browser: Browser, folder: Path) -> None:

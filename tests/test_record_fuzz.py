@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genbench.errors import RecordError
-from genbench.record import Record, parse, stable
+from genbench.record import Record, _adapter, _of_today, parse, stable
 from genbench.strict_json import MAX_DEPTH, MAX_DIGITS, MAX_RECORD_BYTES, strict_json
 
 GOOD = json.loads(factories.record().to_json())
@@ -103,6 +103,46 @@ def test_a_record_with_flipped_or_missing_bytes_is_a_record_or_refused(data: st.
         else:
             del content[at : at + data.draw(st.integers(1, 50))]
     read(bytes(content))
+
+
+NUMBER = r"-?(0|[1-9][0-9]{0,80})(\.[0-9]{1,80})?([eE][+-]?[0-9]{1,4})?"
+
+
+@settings(max_examples=200)
+@given(
+    st.from_regex(NUMBER, fullmatch=True) | st.sampled_from(["NaN", "-Infinity", "Infinity", "1E999", "-0", "1e400"])
+)
+def test_a_number_is_read_or_refused_alike_whichever_parser_reads_it(number: str) -> None:
+    def refused(name: str) -> float:
+        raise ValueError(name)
+
+    try:
+        expected = json.loads(number, parse_constant=refused)
+    except ValueError:
+        expected = None
+    if expected is None or len(number) > MAX_DIGITS or abs(expected) == float("inf"):
+        with pytest.raises(RecordError):
+            strict_json(f'{{"a": ["e000 NaN", {number}]}}')
+    else:
+        found = strict_json(f'{{"a": ["e000 NaN", {number}]}}')["a"][1]
+        assert (found, type(found)) == (expected, type(expected))
+
+
+@given(st.data())
+def test_what_is_read_at_once_is_what_a_second_reading_of_it_says(data: st.DataObject) -> None:
+    text = factories.record().to_json()
+    start = data.draw(st.integers(0, len(text)))
+    piece = data.draw(
+        st.sampled_from(["", '"seed": 7, ', '"schema": 2, ', "1e9, ", "\\", '\\"', '"', "é", "0", "{}", "-1"])
+    )
+    content = (text[:start] + piece + text[start + data.draw(st.integers(0, 3)) :]).encode()
+    try:
+        record = _of_today(content)
+    except RecordError:
+        return
+    if record is not None:
+        assert record == _adapter().validate_json(json.dumps(json.loads(content)))
+    assert _of_today(text.encode()) == parse(text)
 
 
 @given(

@@ -18,7 +18,7 @@ from genbench.leaderboard import Leaderboard, build
 from genbench.report import legend, live, site, text
 from genbench.report.terminal import print_leaderboard
 from genbench.specs import MetricSpec
-from genbench.store import Loaded, Store
+from genbench.store import Loaded, RunKey, Store
 
 
 def printed(board: Leaderboard, width: int, **options: Any) -> str:
@@ -106,8 +106,19 @@ def test_columns_that_are_asked_for_are_shown_and_no_others(wide: Leaderboard, w
     assert "Not shown" not in console.file.getvalue()
 
 
-def in_every_format(board: Leaderboard) -> dict[str, str]:
-    page = site.render(board, [])
+def page_of(board: Leaderboard, folder: Path) -> str:
+    """The page of a leaderboard whose runs have no artifacts."""
+    store = Store(folder / "results")
+    for record in [record for row in board.rows for record in row.records]:
+        place = store.root / RunKey("tiny", record.model.name, record.seed).path
+        place.mkdir(parents=True)
+        (place / "record.json").write_text(record.to_json())
+    site.write([site.Entry(board)], store, folder / "site", nearest=False)
+    return (folder / "site" / "tiny" / "index.html").read_text()
+
+
+def in_every_format(board: Leaderboard, folder: Path) -> dict[str, str]:
+    page = page_of(board, folder)
     return {
         "rich": printed(board, 400),
         "md": text.markdown(board),
@@ -122,15 +133,15 @@ FORMATS = ("rich", "md", "latex", "html", "csv", "json")
 
 
 @pytest.fixture(scope="module")
-def outputs(wide: Leaderboard) -> dict[str, str]:
-    return in_every_format(wide)
+def outputs(wide: Leaderboard, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return in_every_format(wide, tmp_path_factory.mktemp("outputs"))
 
 
 def line_of(output: str, model: str) -> str:
     """What a format says in the row of a model."""
-    if "<tbody>" in output:
-        (found,) = re.findall(rf'<tr class="[^"]*">\s*<th scope="row" data-value="{model}".*?</tr>', output, re.DOTALL)
-        return str(found)
+    if "<tbody" in output:
+        (found,) = re.findall(rf'<tr data-model="{model}".*?</tr>', output, re.DOTALL)
+        return re.sub(r"<[^>]*>", "", found)
     return next(line for line in output.splitlines() if re.match(rf"[^%\w]*{model}\b", line))
 
 
@@ -228,7 +239,7 @@ def test_bounds_are_said_to_rank_by_their_bound(outputs: dict[str, str]) -> None
 def test_the_legend_has_training_and_sampling_variance_and_the_agreement_of_evaluators(
     outputs: dict[str, str], format_: str
 ) -> None:
-    output = re.sub(r"\\(?=[\[\]])", "", flat(outputs[format_]))
+    output = re.sub(r"\\(?=[\[\]%])", "", flat(outputs[format_]))
     assert "median over rows: FID [tiny-cnn-v1] 0 % and 3.5 %" in output
     assert "tau-b: FID 1.00 (6 rows)" in output
 
@@ -252,23 +263,18 @@ def test_fewer_than_five_seeds_are_said_to_have_no_ranks() -> None:
     assert "No ranks: they need 5 seeds, and there are 3." in text.markdown(board)
 
 
-def test_the_page_groups_its_columns(outputs: dict[str, str]) -> None:
-    groups = re.findall(r'<th scope="colgroup" colspan="(\d+)">(\w+)</th>', outputs["html"])
-    assert groups == [("10", "quality"), ("2", "likelihood"), ("1", "control"), ("3", "copying"), ("5", "cost")]
-
-
 EXTREMES = (1e200, 1e-300, 1.7e308)
 
 
 @pytest.mark.parametrize("extreme", EXTREMES)
-def test_every_format_survives_extreme_scores_and_prints_them_with_an_exponent(extreme: float) -> None:
+def test_every_format_survives_extreme_scores_and_prints_them_with_an_exponent(extreme: float, tmp_path: Path) -> None:
     found = [factories.record("toy", seed, fid=2.0 + 0.1 * seed) for seed in range(5)]
     for seed in range(5):
         kid = factories.score(extreme * (1 - 0.01 * seed), repeats=[extreme, extreme * 0.99])
         found.append(factories.record("odd", seed, fid=extreme * (1 - 0.01 * seed), more={"kid": kid}))
     board = build(factories.benchmark(), factories.METRICS, Loaded(found, []), anchors=())
     json.dumps(text.document(board), allow_nan=False)
-    outputs = [printed(board, 200), text.markdown(board), text.comma_separated(board), site.render(board, [])]
+    outputs = [printed(board, 200), text.markdown(board), text.comma_separated(board), page_of(board, tmp_path)]
     latex = text.latex(board)
     sign = "-" if extreme < 1 else ""
     assert all(re.search(rf"\de{sign or '[+]'}\d{{3}}\b", output) for output in outputs)
@@ -277,9 +283,8 @@ def test_every_format_survives_extreme_scores_and_prints_them_with_an_exponent(e
 
 
 def test_copying_columns_have_neither_rank_nor_arrow_and_are_said_to_flag_only(wide: Leaderboard) -> None:
-    page, table = site.render(wide, []), text.markdown(wide)
-    assert "Nn\\_Ratio |" in table
-    assert re.search(r"<dt>Nn_Ratio <small>flag only</small>", page)
+    table = text.markdown(wide)
+    assert "<br>Nn\\_Ratio |" in table
     assert "Nn\\_Ratio, Auth\\_Pct, C\\_T: only the flag ! counts" in table
     assert not [
         cell for row in wide.rows for key, cell in row.scores.items() if key == "nn_ratio" and cell.rank is not None
@@ -333,16 +338,6 @@ def test_a_run_is_told_with_the_name_of_its_evaluator() -> None:
     assert "FID [tiny-cnn-v1] 7.9" in live._verdict(record)
     inception = factories.score(7.9, fingerprint={**factories.FINGERPRINT, "evaluator": "inception-v3-compat@1"})
     assert "ok  FID 7.9" in live._verdict(replace(record, scores={"fid": inception}))
-
-
-def test_the_page_of_an_uninstalled_benchmark_carries_its_definition(wide: Leaderboard, tmp_path: Path) -> None:
-    definition = tmp_path / "tiny.toml"
-    definition.write_text("name = 'tiny'\n")
-    site.write(wide, Store(tmp_path / "results"), tmp_path / "with", definition)
-    assert (tmp_path / "with/tiny.toml").read_text() == definition.read_text()
-    assert "-b ./tiny.toml" in (tmp_path / "with/index.html").read_text().partition("</pre>")[0]
-    site.write(wide, Store(tmp_path / "results"), tmp_path / "without")
-    assert "its definition file is needed too" in (tmp_path / "without/index.html").read_text()
 
 
 COPYING = MetricSpec("nn_ratio", "NN ratio", "nowhere:f", "higher", "copying", both_evaluators=True)

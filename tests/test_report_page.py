@@ -144,6 +144,8 @@ def test_contenders_stand_first_then_anchors_then_models_without_a_good_run(page
     parts = [re.findall(r'<tr data-model="([^"]*)"', body) for body in table.split("<tbody")[1:]]
     assert parts == [["toy", "index.html", "half[width=8]"], ["train-copy"], ["&lt;b&gt;x&lt;/b&gt;"]]
     assert "alert(1)" in table
+    assert table.count('class="badge verified"') == 1
+    assert ">L1<" in table  # the least of its seeds'
 
 
 def test_a_metric_is_explained_with_n_evaluator_reference_real_data_and_what_it_does_not_see(
@@ -172,7 +174,7 @@ def test_a_models_page_has_paper_configuration_every_seeds_scores_curves_samples
     pages: dict[str, Page],
 ) -> None:
     page = pages["tiny/toy/index.html"]
-    for told in ("arXiv:2001.00001", "batch size", "2.10", "seed 4", "loss", "known point", "FID at the milestones"):
+    for told in ("arXiv:2001.00001", "batch_size", "2.10", "seed 4", "loss", "known point", "FID at the milestones"):
         assert (told in page.text) == (told not in ("known point", "FID at the milestones")), told
     assert page.source.count("<img") == 5
     assert "within the limit" in page.text
@@ -217,7 +219,7 @@ def test_contenders_that_none_beats_lead_together_and_the_rest_are_counted() -> 
     found = [factories.record(f"m{index}", seed, fid=2.0 + 0.3 * seed + 0.01 * index)
              for index in range(6) for seed in range(5)]  # fmt: skip
     board = build(factories.benchmark(), factories.METRICS, Loaded(found, []))
-    first = leaders(context_of(board, "", None), board.columns[0])
+    first = leaders(context_of(board, "", None, {}), board.columns[0])
     assert [entry["name"] for entry in first] == ["m0", "m1", "m2", "m3", "and 2 more"]
 
 
@@ -228,10 +230,16 @@ def test_an_open_division_is_a_page_of_its_own_that_says_so(tmp_path: Path) -> N
         made = factories.record("theirs", seed, of, bits=None)
         made = replace(made, division="open", milestones=[], cost={}, spent={}, budget={})
         sites.commit(store, made, {}, folder=of.folder)
-    assert sites.publish(store, tmp_path / "site", of) == []
+        anchor = factories.record("train-copy", seed, fid=0.5, bits=None)
+        sites.commit(store, anchor, {"samples.png": factories.png()})
+    board = build(of, factories.METRICS, store.load(of.folder), anchors=sites.ANCHORS, scale=store.load("tiny"))
+    assert site.write([site.Entry(sites.board_of(store)), site.Entry(board)], store, tmp_path / "site") == []
     page = Page(tmp_path / "site/tiny+open/index.html")
     assert "made outside genbench" in page.text
     assert "genbench run" not in page.text
+    assert {"theirs/index.html", "../tiny/train-copy/index.html"} <= set(page.values("href"))
+    assert page.values("src") == ["../tiny/train-copy/seed-0.png"]
+    assert not (tmp_path / "site/tiny+open/train-copy").exists()
     assert "open division" in Page(tmp_path / "site/index.html").text
 
 
@@ -282,6 +290,15 @@ def test_publishing_again_replaces_what_was_published_and_nothing_else(store: St
     assert "second" not in Page(target / "index.html").text
     listed = (target / SITE).read_text().splitlines()[1:]
     assert set(listed) == left - {".git", "CNAME", "second/mine.txt", SITE}
+
+
+def test_publishing_again_what_has_not_changed_changes_no_page(store: Store, folder: Path, tmp_path: Path) -> None:
+    sites.publish(store, tmp_path / "again")
+    first, second = (
+        {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        for root in (folder, tmp_path / "again")
+    )
+    assert first == second
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(store: Store, tmp_path: Path) -> None:
@@ -335,7 +352,8 @@ def test_what_fails_leaves_the_site_before_as_it_was(store: Store, tmp_path: Pat
 
 def test_what_to_type_to_reproduce_is_quoted_for_a_shell(pages: dict[str, Page]) -> None:
     text = pages["tiny/index.html"].text
-    assert "genbench run train-copy toy index.html 'half[width=8]' '<b>x</b>' -b tiny" in text
+    (command,) = re.findall(r"genbench run (.*) -b tiny\n", text)
+    assert set(command.split()) == {"toy", "index.html", "'half[width=8]'", "train-copy", "'<b>x</b>'"}
     assert "pip install genbench==" in text
     assert "toys==1.0" in text
 

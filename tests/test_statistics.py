@@ -25,6 +25,7 @@ from genbench.statistics import (
     variance_components,
     welch,
 )
+from genbench.student import quantile, tail, tails
 
 SOURCE = importlib.util.spec_from_file_location("simulated_coverage", ROOT / "perf" / "coverage.py")
 assert SOURCE is not None
@@ -213,6 +214,38 @@ def test_the_family_is_all_pairs_of_the_column() -> None:
 
 def test_deterministic_rows_are_ranked_by_their_values() -> None:
     assert ranks([[2.0] * 5, [1.0] * 5, [2.0] * 5], "lower") == [2, 1, 2]
+
+
+@given(
+    st.lists(st.lists(st.floats(-1e300, 1e300) | st.floats(0.5, 2), min_size=2, max_size=5), min_size=2, max_size=6),
+    st.booleans(),
+)
+def test_ranks_are_those_of_welchs_test_of_each_pair_and_holms_correction(
+    groups: list[list[float]], log_scale: bool
+) -> None:
+    pairs = list(itertools.combinations(range(len(groups)), 2))
+    tests = [welch(groups[i], groups[j], log_scale) for i, j in pairs]
+    adjusted = holm([test.p for test in tests if test.p is not None])
+    if any(0.99 * 0.05 < p < 1.01 * 0.05 for p in adjusted):
+        return  # rounding may put it on either side
+    found = [1] * len(groups)
+    for (i, j), test, p in zip(pairs, tests, adjusted, strict=True):
+        if p <= 0.05:
+            found[j if test.value < float(test.log_scale) else i] += 1
+    assert ranks(groups, "lower", log_scale) == found
+
+
+@given(st.floats(0, 1e9), st.floats(1, 1e4))
+def test_the_tail_of_students_t_is_scipys_for_one_value_and_for_many(t: float, degrees: float) -> None:
+    reference = pytest.approx(2 * scipy.stats.t.sf(t, degrees), rel=1e-9, abs=1e-290)
+    assert tail(t, degrees) == reference
+    assert tails(np.array([t, 0.0, math.inf]), np.full(3, degrees)).tolist() == [reference, 1.0, 0.0]
+
+
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.95, 0.9999])
+def test_the_quantile_of_students_t_is_scipys_at_every_level_and_number_of_degrees(level: float) -> None:
+    for degrees in (1, 1.5, 2, 4, 7.3, 30, 1e4):
+        assert quantile(degrees, level) == pytest.approx(scipy.stats.t.ppf((1 + level) / 2, degrees), rel=1e-9)
 
 
 @pytest.mark.parametrize(("groups", "direction"), [([[1.0, 2.0], [1.0]], "lower"), ([[1.0, 2.0]] * 2, "none")])

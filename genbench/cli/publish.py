@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.option(
     "--no-nearest",
     is_flag=True,
-    help="Leave out the training examples nearest to each model's samples, which take the data and some seconds to find.",
+    help="Leave out the training examples nearest to each model's samples, which take the data and some seconds.",
 )
 @results_option
 def command(directory: Path, benchmarks: tuple[str, ...], no_nearest: bool, results: Path) -> None:
@@ -76,8 +76,9 @@ def _entries(store: Store, registry: Registry, benchmarks: tuple[str, ...], publ
     missing = []
     for benchmark, definition in _benchmarks(store, registry, benchmarks):
         loaded = store.load(benchmark.folder)
-        board = from_registry(benchmark, registry, loaded)
-        if not board.rows:
+        scale = store.load(benchmark.name) if benchmark.division == "open" else None
+        board = from_registry(benchmark, registry, loaded, scale=scale)
+        if not loaded.records or not board.rows:
             name = definition or benchmark.name
             lines = [f"no results of {benchmark.folder} in {store.root}; get some with `genbench run --all -b {name}`"]
             missing.append("\n".join([*lines, *legend.omissions(board)]))

@@ -146,13 +146,19 @@ def _lines(verdicts: Sequence[Verdict], level: int) -> Iterator[str]:
 
     for verdict in verdicts:
         good = verdict.level is not None and verdict.level >= level
-        if verdict.record is None and good and not verdict.findings:
+        if verdict.is_bundle and good:
             continue  # a bundle with nothing to be said of it
         yield printable(f"{verdict.run}: {'verified' if good else 'NOT verified'} ({told(verdict.level)})")
-        for finding in [*verdict.failures, *verdict.warnings][:SHOWN]:
+        for finding in verdict.failures[:SHOWN]:
             yield f"  {printable(str(finding))}"
-        if len(verdict.findings) > SHOWN:
-            yield f"  and {len(verdict.findings) - SHOWN} more; --json has all"
+        if len(verdict.failures) > SHOWN:
+            yield f"  and {len(verdict.failures) - SHOWN} more; --json has all"
+    warned: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        for finding in verdict.warnings:
+            warned.setdefault(str(finding), []).append(verdict.run)
+    for text, of in warned.items():
+        yield printable(f"{of[0]}{f' and {len(of) - 1} more' if len(of) > 1 else ''}: {text}")
     runs = [verdict for verdict in verdicts if not verdict.is_bundle]
     reached = sum(verdict.level is not None and verdict.level >= level for verdict in runs)
     yield f"{reached} of {len(runs)} runs verified to level {level}"

@@ -11,19 +11,19 @@ from genbench.benchmark import Benchmark
 from genbench.claims import now
 from genbench.commits import FILE
 from genbench.disk import Disk, read_file
-from genbench.errors import RecordError, StoreError
+from genbench.errors import RecordError, StoreError, clean
 from genbench.record import Record
 from genbench.store import RECORD, RunKey, Store, as_store_error
 from genbench.strict_json import MAX_RECORD_BYTES
 from genbench.submission.bundle import MAX_BYTES
 from genbench.submission.machine import machine_class
 from genbench.submission.verdict import Verdict
-from genbench.verification import Verification, load_verification, sha256, write_verification
+from genbench.verification import Finding, Verification, load_verification, sha256, write_verification
 
+MOST_FINDINGS = 100
+"""Of those that are kept beside a record."""
 LEAST_LEVEL = 1
 """Below it nothing is recomputed, and so nothing could be shown."""
-DROPPED = "verified to level {level}: {what} could not be computed again from what was submitted and are left out"
-UNASKED = "verified to level 1: its likelihood is computed from the nats that were submitted; level 2 asks the model"
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _accept_run(store: Store, benchmark: Benchmark, verdict: Verdict) -> Accepte
         _put(store, key, record, verdict)
     content = read_file(place / RECORD, MAX_RECORD_BYTES, below=store.root)
     with as_store_error(place):
-        write_verification(place, _verification(verdict, content))
+        write_verification(place, _verification(verdict, content, own))
     return Accepted(f"{verdict.run}: accepted at L{verdict.level} into {place}", True)
 
 
@@ -112,7 +112,7 @@ def accepted_record(verdict: Verdict) -> Record:
     files = {name: digest for name, digest in record.artifacts.items() if (verdict.folder / name).is_file()}
     if record.status != "ok":
         return replace(record, artifacts=files)
-    warnings, withheld = list(record.warnings), dict(record.withheld)
+    withheld = dict(record.withheld)
     scores = {}
     for name, recorded in record.scores.items():
         found = verdict.recomputed.get(name)
@@ -122,17 +122,8 @@ def accepted_record(verdict: Verdict) -> Record:
             scores[name] = recorded  # a third party's, which the repetition has measured again
         else:
             withheld[name] = f"verified to level {verdict.level}, which does not compute it"
-    left_out = []
-    if any(score.repeats for score in record.scores.values()) and "repeats" not in verdict.repeatable:
-        left_out.append("repeats")
-    if record.milestones and "milestones" not in verdict.repeatable:
-        left_out.append("milestones")
-    if left_out:
-        warnings.append(DROPPED.format(level=verdict.level, what=" and ".join(left_out)))
-    if verdict.level == 1 and "nats.npz" in files:
-        warnings.append(UNASKED)
     milestones = record.milestones if "milestones" in verdict.repeatable else []
-    return replace(record, artifacts=files, scores=scores, withheld=withheld, warnings=warnings, milestones=milestones)
+    return replace(record, artifacts=files, scores=scores, withheld=withheld, milestones=milestones)
 
 
 def _put(store: Store, key: RunKey, record: Record, verdict: Verdict) -> None:
@@ -152,7 +143,7 @@ def _put(store: Store, key: RunKey, record: Record, verdict: Verdict) -> None:
         store.commit(claim, record, list(record.artifacts))
 
 
-def _verification(verdict: Verdict, content: bytes) -> Verification:
+def _verification(verdict: Verdict, content: bytes, own: bool) -> Verification:
     assert verdict.level is not None
     return Verification(
         level=verdict.level,
@@ -160,8 +151,29 @@ def _verification(verdict: Verdict, content: bytes) -> Verification:
         genbench=__version__,
         date=now(),
         machine=machine_class(verdict.environment),
-        findings=list(verdict.findings),
+        findings=[_brief(finding) for finding in (*verdict.findings, *_left_out(verdict, own))[:MOST_FINDINGS]],
     )
+
+
+def _left_out(verdict: Verdict, own: bool) -> list[Finding]:
+    """What the record holds no longer; or, of a run that stands where it was made, what nobody has checked."""
+    record, what = verdict.record, []
+    assert record is not None
+    if any(score.repeats for score in record.scores.values()) and "repeats" not in verdict.repeatable:
+        what.append("repeats")
+    if record.milestones and "milestones" not in verdict.repeatable:
+        what.append("milestones")
+    if not what:
+        return []
+    found, advice = "unchecked" if own else "left out", "Verify to level 3 to have them computed again."
+    promised = "numbers that were computed again from what was submitted"
+    told = f"{' and '.join(what)} need states that a bundle has not; {found}"
+    return [Finding(verdict.level or 0, "warning", found, RECORD, promised, told, advice)]
+
+
+def _brief(finding: Finding) -> Finding:
+    """A finding that any page can hold: it may quote what was submitted."""
+    return replace(finding, place=clean(finding.place), promised=clean(finding.promised), found=clean(finding.found))
 
 
 def _higher(place: Path, verdict: Verdict) -> int | None:

@@ -184,9 +184,10 @@ def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def runs_of(folder: Path, manifest: Manifest) -> list[Path]:
-    """The folders of the runs that a manifest names, in the order of benchmark, model and seed."""
+    """The folders of the runs that a manifest names, in the order of benchmark, model and seed; none behind a link."""
     found = {path.rpartition("/")[0] for path in manifest.files}
-    return [folder / path for path in sorted(found, key=_by_seed) if is_folder(folder / path)]
+    places = [folder / path for path in sorted(found, key=_by_seed)]
+    return [place for place in places if all(map(is_folder, (place, *place.parents[:2])))]
 
 
 def _by_seed(path: str) -> tuple[str, str, int]:

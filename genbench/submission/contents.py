@@ -57,6 +57,7 @@ def read_samples(folder: Path, benchmark: Benchmark) -> Sampled:
 
 def sample_findings(benchmark: Benchmark, record: Record, found: Sampled) -> Iterator[Finding]:
     """What of the samples is not as the benchmark asks."""
+    yield from _named(record, "samples.npz")
     wanted = benchmark.file.samples.n
     if len(found.samples) != wanted:
         yield _failure("samples", "samples.npz", f"{wanted} samples", f"{len(found.samples)}", AS_SUBMITTED)
@@ -64,6 +65,13 @@ def sample_findings(benchmark: Benchmark, record: Record, found: Sampled) -> Ite
         promised = "labels of a conditional model, and of no other"
         told = "labels" if found.labels is not None else "none"
         yield _failure("labels", "samples.npz", promised, told, AS_SUBMITTED)
+
+
+def _named(record: Record, name: str) -> Iterator[Finding]:
+    """Whether the record names a file that scores are computed from, so that its hash was looked at."""
+    if name not in record.artifacts:
+        promised, found = "a file that the record names with its hash", "one that it does not"
+        yield _failure("artifact", name, promised, found, AS_SUBMITTED)
 
 
 def nats_findings(
@@ -78,6 +86,10 @@ def nats_findings(
         if scored:
             promised = "the nats that its likelihood was computed from"
             yield _failure("missing file", "nats.npz", promised, "no file", "Submit nats.npz too.")
+        return
+    yield from _named(record, "nats.npz")
+    if path.is_symlink():
+        yield _failure("no regular file", "nats.npz", "a regular file", "a link", AS_SUBMITTED)
         return
     if record.model.likelihood is None:
         told = "a model without a likelihood"

@@ -30,7 +30,7 @@ def page(
     """The text of the page.
 
     Args:
-        gallery: model to its first samples, of the models that have any.
+        gallery: folder of a model's pages to its first samples, of the models that have any.
         nearest: model to its nearest training examples.
     """
     board = context.board
@@ -57,30 +57,32 @@ def page(
         commands=commands.of_board(context),
         definition=context.definition,
         downloads=DOWNLOADS,
-        runs=sum(len(row.records) for row in board.rows),
+        runs=sum(len(row.records) for row in context.own),
         updated=context.updated,
     )
 
 
 def _gallery(context: Context, gallery: Mapping[str, Samples]) -> list[dict[str, Any]]:
     """A grid of each model, of its first seed that is ok, real data first."""
-    rows = sorted((row for row in context.board.rows if row.model in gallery), key=lambda row: not is_real(row))
+    rows = sorted(
+        (row for row in context.board.rows if context.place(row) in gallery), key=lambda row: not is_real(row)
+    )
     quality = context.quality
     decimals = context.decimals[quality.key] if quality else 0
     return [
-        {"name": legend.named(row), "model": row.model, "href": context.link(row.model), "real": is_real(row),
-         "anchor": row.anchor, "samples": gallery[row.model],
+        {"name": legend.named(row), "model": row.model, "href": context.address(row), "real": is_real(row),
+         "anchor": row.anchor, "samples": gallery[context.place(row)],
          "quality": f"{quality.title} {score(row, quality, decimals).mean}" if quality else "",
-         "picture": f"{context.pages[row.model]}/" + gallery[row.model].file}
+         "picture": f"{context.place(row)}/{gallery[context.place(row)].file}"}
         for row in rows
     ]  # fmt: skip
 
 
 def _nearest(context: Context, nearest: Mapping[str, Nearest]) -> list[dict[str, Any]]:
-    rows = sorted((row for row in context.board.rows if row.model in nearest), key=lambda row: not is_real(row))
+    rows = sorted((row for row in context.own if row.model in nearest), key=lambda row: not is_real(row))
     return [
-        {"name": legend.named(row), "model": row.model, "href": context.link(row.model), "anchor": row.anchor,
-         "nearest": nearest[row.model], "folder": f"{context.pages[row.model]}/"}
+        {"name": legend.named(row), "model": row.model, "href": context.address(row), "anchor": row.anchor,
+         "nearest": nearest[row.model], "folder": f"{context.place(row)}/"}
         for row in rows
     ]  # fmt: skip
 

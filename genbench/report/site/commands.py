@@ -23,8 +23,8 @@ UNPACKAGED = "unpackaged"
 
 def of_board(context: Context) -> list[str]:
     """Of the whole table."""
-    records = [record for row in context.board.rows for record in row.records]
-    models = [row.model for row in context.board.rows if _is_model(row.model)]
+    records = [record for row in context.own for record in row.records]
+    models = [row.model for row in context.own if _is_model(row.model)]
     name = _benchmark(context)
     if context.is_open:
         return [_install(records), f"genbench table -b {name} --division open"]

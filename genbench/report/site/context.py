@@ -12,7 +12,7 @@ from genbench.record import Record
 from genbench.report.numbers import decimals_of
 from genbench.report.site.axes import Scale
 from genbench.report.site.metrics import Metric, metrics_of
-from genbench.rows import Cell
+from genbench.rows import Cell, Row
 from genbench.store import model_folder
 
 INDEX = "index.html"
@@ -29,7 +29,9 @@ class Context:
         metrics: its columns, explained.
         decimals: of each column.
         scales: of each column's bars.
-        pages: model to the folder of its pages, within the benchmark's.
+        own: the rows whose runs are of this division: in the open one, anchors come from the closed one.
+        pages: model to the folder of its pages, within the benchmark's; of the own rows.
+        elsewhere: the same of the others, ``../digits/noise``; without those whose pages are not on the site.
         definition: name of the benchmark's file beside its page; empty where it is installed.
         registry: the installed models and data; None for pages without their summaries and families.
         updated: day of the newest run, or empty.
@@ -41,14 +43,26 @@ class Context:
     metrics: tuple[Metric, ...]
     decimals: Mapping[str, int]
     scales: Mapping[str, Scale]
+    own: tuple[Row, ...]
     pages: Mapping[str, str]
+    elsewhere: Mapping[str, str]
     definition: str
     registry: Registry | None
     updated: str
 
+    def place(self, row: Row) -> str:
+        """The folder of a row's pages, from the benchmark's; empty where they are not on the site."""
+        return self.pages[row.model] if row in self.own else self.elsewhere.get(row.model, "")
+
+    def address(self, row: Row) -> str:
+        """The address of a row's page, from the benchmark's; empty where there is none."""
+        place = self.place(row)
+        return place and f"{place}/{INDEX}"
+
     def link(self, model: str) -> str:
-        """The address of a model's page, from the benchmark's."""
-        return f"{self.pages[model]}/{INDEX}"
+        """The same by name, as charts know models: of two rows of a name, the own."""
+        place = self.pages.get(model) or self.elsewhere.get(model, "")
+        return place and f"{place}/{INDEX}"
 
     @property
     def is_open(self) -> bool:
@@ -68,9 +82,14 @@ class Context:
         return next((column for column in columns if not column.key.endswith(ESTIMATE)), None)
 
 
-def context_of(board: Leaderboard, definition: str, registry: Registry | None) -> Context:
-    """What the pages of a leaderboard share; ``definition`` and ``registry`` as in :class:`Context`."""
+def context_of(board: Leaderboard, definition: str, registry: Registry | None, closed: Mapping[str, str]) -> Context:
+    """What the pages of a leaderboard share; ``definition`` and ``registry`` as in :class:`Context`.
+
+    Args:
+        closed: of the open division, the pages of the closed one, where they are on the site; else empty.
+    """
     benchmark = board.benchmark
+    own = tuple(row for row in board.rows if row.records[0].division == benchmark.division)
     return Context(
         board,
         benchmark.folder,
@@ -78,10 +97,12 @@ def context_of(board: Leaderboard, definition: str, registry: Registry | None) -
         tuple(metrics_of(board)),
         decimals_of(board),
         scales_of(board),
-        {row.model: page_folder(row.model) for row in board.rows},
+        own,
+        {row.model: page_folder(row.model) for row in own},
+        {model: f"../{benchmark.name}/{page}" for model, page in closed.items()},
         definition,
         registry,
-        max((_day(record) for row in board.rows for record in row.records), default=""),
+        max((_day(record) for row in own for record in row.records), default=""),
     )
 
 

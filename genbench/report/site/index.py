@@ -76,10 +76,10 @@ def summary_of(context: Context) -> Summary:
         benchmark.division,
         sum(not row.anchor for row in board.rows),
         sum(row.anchor for row in board.rows),
-        sum(len(row.records) for row in board.rows),
+        sum(len(row.records) for row in context.own),
         quality.title if quality else "",
         {column.title: leaders(context, column) for column in (quality, likelihood) if column},
-        {row.model: _place(context, row, quality) for row in board.rows},
+        {row.model: _place(context, row, quality) for row in context.own},
     )
 
 
@@ -92,7 +92,7 @@ def leaders(context: Context, column: Column) -> list[dict[str, str]]:
     decimals = context.decimals[column.key]
     shown = [(row, score(row, column, decimals)) for row in first[:MOST_LEADERS]]
     found = [
-        {"name": legend.named(row), "href": f"{context.folder}/{context.link(row.model)}",
+        {"name": legend.named(row), "href": f"{context.folder}/{context.address(row)}",
          "number": f"{number.mark}{number.mean}"}
         for row, number in shown
     ]  # fmt: skip
@@ -131,7 +131,7 @@ def _matrix(summaries: Sequence[Summary]) -> list[dict[str, Any]]:
 
 
 def _place(context: Context, row: Row, column: Column | None) -> Place:
-    href = f"{context.folder}/{context.link(row.model)}"
+    href = f"{context.folder}/{context.address(row)}"
     number = score(row, column, context.decimals[column.key]) if column else None
     if not row.ok:
         text = row.failures[0].status if row.failures else "not run"

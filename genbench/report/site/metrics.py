@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from genbench.columns import OURS, Column
-from genbench.leaderboard import Leaderboard
+from genbench.leaderboard import REAL, Leaderboard
 from genbench.report import legend
 from genbench.report.numbers import ARROWS, COST_TITLES, decimals_of, score
 from genbench.report.site.blindness import BLIND, COPYING
 from genbench.report.site.templates import slug
 from genbench.rows import Row
-
-REAL = "train-copy"
-"""The model that hands out training examples: its row and its pictures stand for real data."""
 
 COSTS_MEAN = {
     "parameters": "Trainable numbers of all networks of the model.",

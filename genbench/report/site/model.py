@@ -140,13 +140,18 @@ def _plain(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def others(model: str, places: Mapping[str, Mapping[str, str]], folder: str) -> dict[str, str]:
-    """Where else a model stands: title of a benchmark to the address of its page there.
+def others(
+    model: str, pages: Mapping[str, Mapping[str, str]], titles: Mapping[str, str], folder: str
+) -> list[tuple[str, str]]:
+    """Where else a model stands: title of a benchmark and the address of its page there.
 
     Args:
-        places: folder of a benchmark to its title under ``""``, and model to folder of its page.
+        pages: by the folder of a benchmark, model to the folder of its page.
+        titles: by the folder of a benchmark.
         folder: of the benchmark that is left out.
     """
-    return {
-        of[""]: f"../../{name}/{of[model]}/index.html" for name, of in places.items() if name != folder and model in of
-    }
+    return [
+        (titles[name], f"../../{name}/{of[model]}/index.html")
+        for name, of in pages.items()
+        if name != folder and model in of
+    ]

@@ -86,7 +86,7 @@ def _row(context: Context, row: Row) -> dict[str, Any]:
         })  # fmt: skip
     identity = row.records[0].model
     return {
-        "model": row.model, "name": legend.named(row), "href": context.link(row.model),
+        "model": row.model, "name": legend.named(row), "href": context.address(row),
         "anchor": row.anchor, "real": is_real(row), "complete": row.complete, "ok": row.ok, "seeds": row.seeds,
         "failed": legend.shortened(row.problem) if not row.ok else "",
         "timed": bool(legend.ended_by_clock(row.records)), "warned": bool(legend.warnings(row.records)),

@@ -93,7 +93,10 @@ class _Site:
         self._store, self._stage, self._registry, self._search = store, stage, registry, search
         self._summaries: list[index.Summary] = []
         self._models: list[tuple[Path, dict[str, Any]]] = []
-        self._places: dict[str, dict[str, str]] = {}
+        # By the folder of a benchmark, for what comes after it.
+        self._titles: dict[str, str] = {}
+        self._pages: dict[str, Mapping[str, str]] = {}
+        self._galleries: dict[str, dict[str, Samples]] = {}
         self._updated = ""
 
     def add(self, entry: Entry) -> None:
@@ -103,7 +106,9 @@ class _Site:
             raise GenbenchError(
                 f"{board.benchmark.folder} is no leaderboard: runs of --dev and --budget are never published"
             )
-        context = context_of(board, f"{board.benchmark.name}.toml" if entry.definition else "", self._registry)
+        definition = f"{board.benchmark.name}.toml" if entry.definition else ""
+        closed = board.benchmark.name if board.benchmark.division == "open" else ""
+        context = context_of(board, definition, self._registry, self._pages.get(closed, {}))
         if context.folder in (INDEX, SITE, style_name()):
             raise GenbenchError(f"a benchmark named {context.folder} cannot be published: the site has such a file")
         folder = self._stage.folder(context.folder)
@@ -111,21 +116,23 @@ class _Site:
             _put(folder / context.definition, entry.definition.read_text(encoding="utf-8"))
         _put_tables(folder, board)
         places = {model: self._stage.folder(f"{context.folder}/{page}") for model, page in context.pages.items()}
-        nearest = self._nearest(board, places)
+        nearest = self._nearest(replace(board, rows=context.own), places)
         gallery: dict[str, Samples] = {}
-        for row in board.rows:
+        for row in context.own:
             samples = self._add_model(context, row, places[row.model], nearest.get(row.model), entry.verifications)
-            gallery |= {row.model: samples[0]} if samples else {}
+            gallery |= {context.pages[row.model]: samples[0]} if samples else {}
+        self._galleries[context.folder] = dict(gallery)
+        gallery |= {f"../{closed}/{page}": found for page, found in self._galleries.get(closed, {}).items()}
         _put(folder / INDEX, benchmark_page.page(context, gallery, nearest, figures.of_benchmark(context)))
         self._summaries.append(index.summary_of(context))
-        title = context.title + " (open division)" * context.is_open
-        self._places[context.folder] = {"": title, **context.pages}
+        self._titles[context.folder] = context.title + " (open division)" * context.is_open
+        self._pages[context.folder] = context.pages
         self._updated = max(self._updated, context.updated)
 
     def finish(self) -> None:
         """Write the pages that lead to all benchmarks."""
         for place, view in self._models:
-            others = model_page.others(view["model"], self._places, view["folder"])
+            others = model_page.others(view["model"], self._pages, self._titles, view["folder"])
             _put(place / INDEX, render("model.html", root="../../", script=False, others=others, **view))
         _put(self._stage.root / style_name(), style())
         _put(self._stage.root / INDEX, index.page(self._summaries, self._updated))
