@@ -61,6 +61,7 @@ class Leaderboard:
         rows: section by section, see :meth:`sections`.
         unsupported: models that declare that they are not made for such data: no rows, but told below them.
         hidden: rows that a person did not ask for. Ranks and the family of tests behind them are of all rows.
+        sort: the column that a person wants the rows sorted by, if any.
     """
 
     benchmark: Benchmark
@@ -71,6 +72,7 @@ class Leaderboard:
     costs: tuple[str, ...] = COST_KEYS
     unsupported: tuple[Row, ...] = ()
     hidden: tuple[Row, ...] = ()
+    sort: str | None = None
 
     @property
     def every(self) -> tuple[Row, ...]:
@@ -214,9 +216,8 @@ def build(
     columns = columns_of(benchmark, metrics, plugins, {key for row in rows for key in row.scores})
     unsupported = tuple(sorted((row for row in rows if row.unsupported), key=lambda row: row.model))
     rows = _ranked([row for row in rows if not row.unsupported], columns)
-    return Leaderboard(
-        benchmark, columns, _sorted(rows, columns, sort), tuple(left_out), tuple(notes), unsupported=unsupported
-    )
+    placed = _sorted(rows, columns, sort)
+    return Leaderboard(benchmark, columns, placed, tuple(left_out), tuple(notes), unsupported=unsupported, sort=sort)
 
 
 def from_registry(

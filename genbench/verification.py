@@ -10,7 +10,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Le
 
@@ -148,11 +148,6 @@ def parse(text: str | bytes) -> Verification:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         raise RecordError(clean(f"not a verification: {place}: {first['msg']}")) from None
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of ``verification.json``."""
-    return _adapter().json_schema()
 
 
 @functools.cache

@@ -108,7 +108,8 @@ class Page:
     def click(self, selector: str) -> None:
         """Click on what a selector finds first, as a person does, and wait for the page that it leads to."""
         before = len(self._browser.events)
-        self.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
+        event = "new MouseEvent('click', {bubbles: true, cancelable: true})"  # elements of SVG have no click()
+        self.evaluate(f"document.querySelector({json.dumps(selector)}).dispatchEvent({event})")
         self._browser.wait_for("Page.loadEventFired", before)
 
     def resize(self, width: int, height: int = 900, dark: bool = False) -> None:

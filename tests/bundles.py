@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import math
 import shutil
@@ -20,6 +21,8 @@ from genbench.engine.grid import write_grid
 from genbench.plugins import discover
 from genbench.specs import DataSpec
 
+EXAMPLE = Path(__file__).parents[1] / "examples" / "leaderboard"
+"""A leaderboard's repository."""
 DIGITS = DataSpec(shape=(1, 8, 8), levels=17, classes=10)
 
 
@@ -77,6 +80,16 @@ def put_samples(run: Path, samples: np.ndarray) -> None:
 
 def copy(bundle: Path, target: Path) -> Path:
     return Path(shutil.copytree(bundle, target, symlinks=True))
+
+
+def board() -> Any:
+    """The module that the workflows of a leaderboard's repository run."""
+    spec = importlib.util.spec_from_file_location("board", EXAMPLE / "scripts" / "board.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 # What is done to a bundle.

@@ -18,8 +18,11 @@ from genbench.leaderboard import Leaderboard, build
 from genbench.matrix import PlannedRun
 from genbench.record import Attempt, Record
 from genbench.report import live, site, text
-from genbench.report.comparison import document, print_comparison
+from genbench.report.comparison import print_comparison
+from genbench.report.comparison_text import document
 from genbench.report.run import print_record
+from genbench.report.site import commands
+from genbench.report.site.context import context_of
 from genbench.report.terminal import print_leaderboard
 from genbench.store import Loaded, RunKey, Store
 
@@ -94,12 +97,17 @@ def test_json_and_csv_carry_both(board: Leaderboard) -> None:
 
 
 def test_the_page_marks_and_explains_both(board: Leaderboard, tmp_path: Path) -> None:
-    page = site.render(board, [])
-    assert page.count('<abbr title="ended by the clock') == 1
-    assert re.search(r"timed <abbr title=\"ended by the clock[^>]*>‡</abbr>", page)
+    store = Store(tmp_path / "results")
+    for record in [record for row in board.rows for record in row.records]:
+        factories.commit(store, record)
+    site.write([site.Entry(board)], store, tmp_path / "site", nearest=False)
+    page = (tmp_path / "site" / "tiny" / "index.html").read_text()
+    rows = {name: re.sub(r"<a [^>]*>|</a>", "", row) for name, row in re.findall(
+        r'<tr data-model="(\w+)"(.*?)</th>', page, re.DOTALL)}  # fmt: skip
+    assert [name for name, row in rows.items() if "‡" in row] == ["timed"]
+    assert [name for name, row in rows.items() if re.search(r">!<|!$", row.strip())] == ["warned"]
     assert TOLD in page
-    assert "! it changed torch&#39;s default dtype" in page
-    assert re.findall(r"(\w+) <abbr title=\"its runs have warnings[^>]*>!</abbr>", page) == ["warned"]
+    assert "! warning in 2 of 5 runs of warned: it changed torch&#39;s default dtype" in page
 
 
 def shown(record: Record) -> str:
@@ -204,7 +212,7 @@ def test_commands_on_the_page_name_no_option_and_no_address_to_pip(tmp_path: Pat
              for index, name in enumerate(names) for record in runs(f"m{index}", plugin=name)]  # fmt: skip
     found += runs("--results=/tmp/x")
     board = build(factories.benchmark(), factories.METRICS, Loaded(found, []))
-    install, run, _ = site._commands(board, False)
+    install, run, _ = commands.of_board(context_of(board, "", None, {}))
     assert re.fullmatch(r"pip install genbench==\S+ toys==1\.0 ok-plugin==1\.0", install)
     assert run == "genbench run m0 m1 m2 m3 m4 -b tiny"
 
@@ -218,9 +226,8 @@ def test_a_picture_on_the_page_has_nothing_but_its_pixels(tmp_path: Path) -> Non
     factories.commit(store, factories.record("bomb"), samples=png(chunk(b"IDAT", BOMB), IEND))
     factories.commit(store, factories.record("tail"), samples=GOOD + b"<script>x</script>")
     board = build(factories.benchmark(), factories.METRICS, store.load("tiny"))
-    problems = site.write(board, store, tmp_path / "site")
-    assert (tmp_path / "site/samples/texts.png").read_bytes() == GOOD
-    assert [path.name for path in (tmp_path / "site/samples").iterdir()] == ["texts.png"]
+    problems = site.write([site.Entry(board)], store, tmp_path / "site", nearest=False)
+    assert [path.read_bytes() for path in (tmp_path / "site").rglob("*.png")] == [GOOD]
     assert len(problems) == 2
     assert "its pixels take more than" in problems[0]
     assert "something follows its end" in problems[1]

@@ -21,6 +21,7 @@ from genbench.errors import SpecError
 from genbench.leaderboard import Leaderboard, build
 from genbench.record import Record
 from genbench.report import text
+from genbench.report.numbers import COST_TITLES
 from genbench.report.terminal import print_leaderboard
 from genbench.store import Loaded
 from genbench.verification import Verification
@@ -231,6 +232,13 @@ def test_rows_are_sorted_by_cost_the_cheapest_first(sort: str, first: str) -> No
     dear = {"train_seconds": 9.0, "samples_per_second": 90.0}
     found = board_of([*of_model("vae", 2.0, cost=dear), *of_model("cgan", 3.0, cost=cheap)], sort)
     assert found.rows[0].model == first
+    assert f"Sorted by {COST_TITLES[sort]}." in printed(found, 80)
+
+
+def test_a_name_that_is_too_long_is_parted_before_its_options() -> None:
+    lines = printed(board_of([*of_model("convtransformer[width=79]", 1.0), *of_model("a", 2.0)]), 80).splitlines()
+    place = next(place for place, line in enumerate(lines) if line.startswith("convtransformer "))
+    assert lines[place + 1].startswith("[width=79] ")
 
 
 def test_a_row_is_verified_at_the_least_level_of_its_seeds_and_only_if_all_are(records: list[Record]) -> None:

@@ -5,7 +5,6 @@ One run of a cheap model on a tiny benchmark serves all; the tampered bundles ar
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shutil
@@ -112,7 +111,10 @@ def test_a_bundle_whose_plugin_is_not_installed_reaches_level_1(bundle: Path, tm
 
 def test_what_scores_alone_do_not_show_is_named_at_the_level_that_does(bundle: Path, tmp_path: Path) -> None:
     for change in (bundles.another_state, bundles.flattered_nats, bundles.fewer_parameters):
-        change(bundles.copy(bundle, tmp_path / change.__name__))
+        theirs = bundles.copy(bundle, tmp_path / change.__name__)
+        bundles.edit_json(theirs / "MANIFEST.json", lambda manifest: manifest.update(incomplete=True))
+        bundles.one_seed_gone(theirs)
+        change(theirs)
     folders = [tmp_path / name for name in ("another_state", "flattered_nats", "fewer_parameters")]
     found = verify(*folders, "--level", "3", "--json", "--results", tmp_path / "nothing")
     assert found.returncode == 3
@@ -323,19 +325,6 @@ def test_two_records_differ_in_what_is_not_volatile_alone(done: Path) -> None:
 
 # A leaderboard's repository, as its workflows use it.
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "leaderboard"
-
-
-@pytest.fixture
-def board() -> Any:
-    """The module that the workflows run."""
-    spec = importlib.util.spec_from_file_location("board", EXAMPLE / "scripts" / "board.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
 
 def run_inside(arguments: list[str]) -> int:
     done = inside(*arguments)
@@ -346,21 +335,21 @@ def run_inside(arguments: list[str]) -> int:
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
     """A repository made from the example, with a definition of its own."""
-    root = bundles.copy(EXAMPLE, tmp_path / "base")
-    shutil.bundles.copy(TINY, root / "benchmarks")
+    root = bundles.copy(bundles.EXAMPLE, tmp_path / "base")
+    shutil.copy(TINY, root / "benchmarks")
     return root
 
 
 def test_a_pull_request_is_verified_merged_and_published_as_the_workflows_do(
-    board: Any, base: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     head = bundles.copy(base, tmp_path / "head")
     bundles.copy(bundle, head / "submissions" / "marginals")
-    assert board.main(["check", str(base), str(head)], run_inside) == 0
+    assert bundles.board().main(["check", str(base), str(head)], run_inside) == 0
     assert not list((head / "results").glob("*/*")), "a check leaves nothing"
     monkeypatch.chdir(head)
     for _ in range(2):  # publishing again finds everything there
-        assert board.main(["build", str(tmp_path / "site")], run_inside) == 0
+        assert bundles.board().main(["build", str(tmp_path / "site")], run_inside) == 0
     assert (tmp_path / "site" / "index.html").is_file()
     page = (tmp_path / "site" / "tiny-digits" / "index.html").read_text()
     assert "marginals" in page
@@ -379,29 +368,29 @@ def test_a_pull_request_is_verified_merged_and_published_as_the_workflows_do(
     ids=["a script", "a removal", "a loose file", "results", "a link", "nothing"],
 )
 def test_a_pull_request_that_does_more_or_less_than_add_submissions_fails(
-    board: Any, base: Path, tmp_path: Path, spoil: Any
+    base: Path, tmp_path: Path, spoil: Any
 ) -> None:
     head = bundles.copy(base, tmp_path / "head")
     spoil(head)
     ran: list[list[str]] = []
-    assert board.main(["check", str(base), str(head)], lambda arguments: ran.append(arguments) or 0) == 1
+    assert bundles.board().main(["check", str(base), str(head)], lambda arguments: ran.append(arguments) or 0) == 1
     assert not ran, "nothing is verified before the paths are known to be in order"
 
 
-def test_a_tampered_submission_fails_the_pull_request(board: Any, base: Path, bundle: Path, tmp_path: Path) -> None:
+def test_a_tampered_submission_fails_the_pull_request(base: Path, bundle: Path, tmp_path: Path) -> None:
     head = bundles.copy(base, tmp_path / "head")
     bundles.edited_curve(bundles.copy(bundle, head / "submissions" / "mine"))
-    assert board.main(["check", str(base), str(head)], run_inside) == 3
+    assert bundles.board().main(["check", str(base), str(head)], run_inside) == 3
 
 
 def test_workflows_have_no_write_permission_on_pull_requests_and_pin_every_action() -> None:
     yaml = pytest.importorskip("yaml", reason="reads the workflows")
     for name in ("verify", "publish"):
-        flow = yaml.safe_load((EXAMPLE / ".github" / "workflows" / f"{name}.yml").read_text())
+        flow = yaml.safe_load((bundles.EXAMPLE / ".github" / "workflows" / f"{name}.yml").read_text())
         assert flow["permissions"] == {"contents": "read"}
         steps = [step for job in flow["jobs"].values() for step in job["steps"]]
         assert all(re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", step["uses"]) for step in steps if "uses" in step)
         text = json.dumps(flow)
         assert "secrets" not in text
         assert "pull_request_target" not in text
-    assert "pull_request" in (EXAMPLE / ".github" / "workflows" / "verify.yml").read_text()
+    assert "pull_request" in (bundles.EXAMPLE / ".github" / "workflows" / "verify.yml").read_text()

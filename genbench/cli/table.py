@@ -110,7 +110,10 @@ def command(
         registry = load_registry()
         chosen = load_benchmark(registry, benchmark, dev, parse_budget(budget), division)
         board = read_leaderboard(Store(results), chosen, registry, sort, _run_command(benchmark, dev, budget, division))
-        _show(board.only(models, verified), format_, columns)
+        view = board.only(models, verified)
+        if verified is not None and all(row.anchor for row in view.rows):
+            raise NothingSelected(f"no contender is verified at level {verified}; see `genbench verify --help`")
+        _show(view, format_, columns)
 
 
 def read_leaderboard(

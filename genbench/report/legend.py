@@ -6,7 +6,7 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from genbench.columns import ESTIMATE, Column
+from genbench.columns import COSTS, ESTIMATE, Column
 from genbench.leaderboard import Leaderboard
 from genbench.record import Record
 from genbench.report.numbers import LARGE, significant
@@ -40,6 +40,7 @@ def explanations(board: Leaderboard, whole: Leaderboard | None = None) -> list[s
             are told although their columns are not.
     """
     return [
+        *_order(whole or board),
         *_intervals(board),
         *_ranks(board),
         *_measured(board),
@@ -134,6 +135,12 @@ def _listed(texts: list[str]) -> str:
 def _fewer(lines: list[str]) -> list[str]:
     more = [f"and {len(lines) - MOST_LINES} more like these"] if len(lines) > MOST_LINES else []
     return lines[:MOST_LINES] + more
+
+
+def _order(board: Leaderboard) -> list[str]:
+    """By what the rows are sorted, where a person chose it: the column need not be shown."""
+    titles = {key: title for key, title, _ in COSTS} | {column.key: column.title for column in board.columns}
+    return [f"Sorted by {titles[board.sort]}."] if board.sort in titles else []
 
 
 def _intervals(board: Leaderboard) -> list[str]:

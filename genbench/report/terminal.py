@@ -138,7 +138,11 @@ class _Cells:
 
 
 def _name(row: Row, width: int) -> list[tuple[str, str]]:
-    return [(part, "") for part in chop_cells(legend.named(row) + legend.marks(row), width)]
+    """A name that is too long is parted before its options, and then wherever the line ends."""
+    text = legend.named(row) + legend.marks(row)
+    name, bracket, options = text.partition("[")
+    parts = [text] if cell_len(text) <= width or not bracket else [name, bracket + options]
+    return [(line, "") for part in parts for line in chop_cells(part, width)]
 
 
 def _title(column: Column, intervals: Intervals, width: int) -> list[str]:

@@ -150,7 +150,10 @@ def _of_state(
         return
     other = why_other_class(record.environment, found.environment)
     if other is not None:
-        yield from _within_intervals(2, record, found.scores, siblings, specs)
+        outside = list(_within_intervals(2, record, found.scores, siblings, specs))
+        yield from outside
+        if not outside:
+            verdict.settle(UNCHECKED)
         return
     advice = "Submit the state that gave the samples."
     same = True
