@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -106,6 +108,7 @@ def command(
     format_ = "json" if as_json else format_
     if columns is not None and format_ in ("csv", "json"):
         raise click.UsageError(f"--columns is for the formats rich, md and latex; {format_} always has all columns")
+    atexit.register(gc.freeze)  # what was read need not be looked through once more when the process ends
     with without_collector():
         registry = load_registry()
         chosen = load_benchmark(registry, benchmark, dev, parse_budget(budget), division)
