@@ -126,7 +126,7 @@ def scored(job: Any, monkeypatch: pytest.MonkeyPatch, *scores: dict[str, Score])
     """What the scoring stage returns where the states' scores are ``scores``, the last state's last."""
     given = iter(scores)
     job = dataclasses.replace(job, samples=dataclasses.replace(job.samples, repeats=0))
-    material = SimpleNamespace(samples=np.zeros((4, *job.data.shape), np.uint8))
+    material = SimpleNamespace(samples=np.zeros((4, *job.data.shape), np.uint8), labels=None)
     monkeypatch.setattr("genbench.engine.score.score_material", lambda *_: next(given))
     monkeypatch.setattr("genbench.engine.score.look_at_files", lambda *_: material)
     monkeypatch.setattr("genbench.engine.score.bench_of", lambda _: None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import statistics
 import tempfile
 from collections.abc import Mapping
@@ -14,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 from genbench import paths
 from genbench.data_files import bytes_to_download, cached_folder
 from genbench.errors import GenbenchError
-from genbench.foreign_files import read_regular
 from genbench.matrix import sys_path
-from genbench.png import essential
 from genbench.record import Record
+from genbench.report.artifacts import PICTURE, read_picture, reason
 from genbench.report.printable import printable
 from genbench.report.spelled import SPELLED, read_spelled
 from genbench.rows import Row
@@ -28,9 +26,8 @@ if TYPE_CHECKING:
     from genbench.leaderboard import Leaderboard
     from genbench.plugins import Registry
 
-GRID = "samples.png"
-MAX_GRID_BYTES = 16 << 20
-MAX_GRID_PIXELS = 1 << 22
+MAX_PIXELS = 1 << 22
+"""Of a picture that the engine unpacks."""
 LONGEST_TEXT = 64
 """Letters of the texts that are compared: the work goes with the square."""
 SECONDS = 600.0
@@ -67,7 +64,7 @@ class Nearest:
 
     @property
     def copies(self) -> int:
-        """Samples that are training examples."""
+        """How many of the samples are training examples, letter by letter or pixel by pixel."""
         return sum(distances[0] == 0 for distances in self.distances)
 
 
@@ -106,7 +103,7 @@ class Search:
         chosen: list[tuple[Row, Record]] = []
         for row in board.rows:
             record = min((r for r in row.records if r.status == "ok"), key=lambda r: r.seed, default=None)
-            if record is not None and row.model in pictures and {GRID, SPELLED} & set(record.artifacts):
+            if record is not None and row.model in pictures and {PICTURE, SPELLED} & set(record.artifacts):
                 chosen.append((row, record))
         problem = self._why_not(board) if chosen else None
         if problem is not None:
@@ -174,9 +171,9 @@ def _offered(
                 entry: dict[str, Any] = {"texts": _texts(run, record)}
             else:
                 entry = {"grid": str(folder / f"{index}.png"), "picture": str(pictures[row.model].absolute())}
-                Path(entry["grid"]).write_bytes(_grid(run, record))
+                Path(entry["grid"]).write_bytes(read_picture(run, record, MAX_PIXELS).content)
         except (OSError, ValueError) as error:
-            problems.append(_line(record, (error.strerror if isinstance(error, OSError) else None) or str(error)))
+            problems.append(_line(record, reason(error)))
             continue
         offered.append((row.model, record, entry))
     return offered, problems
@@ -191,20 +188,6 @@ def _texts(run: Path, record: Record) -> list[str]:
     if not texts or max(map(len, texts)) > LONGEST_TEXT:
         raise ValueError(f"it holds no texts, or one of more than {LONGEST_TEXT} letters")
     return texts
-
-
-def _grid(run: Path, record: Record) -> bytes:
-    """
-    Raises:
-        OSError: if there is no such file, or it can't be read.
-        ValueError: if it is another than the record's, or no picture.
-    """
-    if GRID not in record.artifacts:
-        raise ValueError("the record names none")
-    content = read_regular(run / GRID, MAX_GRID_BYTES, follow=False)
-    if "sha256:" + hashlib.sha256(content).hexdigest() != record.artifacts[GRID]:
-        raise ValueError("its hash is not the one in the record")
-    return essential(content, MAX_GRID_PIXELS).content
 
 
 def _nearest(

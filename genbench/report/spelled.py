@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
-from genbench.foreign_files import read_regular
 from genbench.record import Record
+from genbench.report.artifacts import read_artifact
 from genbench.report.printable import printable
 
 SPELLED = "samples.txt"
@@ -20,10 +19,6 @@ def read_spelled(folder: Path, record: Record) -> list[tuple[str, str]]:
         OSError: if there is no such file, or it can't be read.
         ValueError: if it is another than the record's, or no text.
     """
-    if SPELLED not in record.artifacts:
-        raise ValueError("the record names none")
-    content = read_regular(folder / SPELLED, MAX_BYTES, follow=False)
-    if "sha256:" + hashlib.sha256(content).hexdigest() != record.artifacts[SPELLED]:
-        raise ValueError("its hash is not the one in the record")
+    content = read_artifact(folder, record, SPELLED, MAX_BYTES)
     lines = [line.partition("\t") for line in content.decode("utf-8").splitlines()]
     return [(printable(text), printable(of)) for text, _, of in lines]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -65,34 +65,85 @@ def accept(benchmark: Benchmark, verdicts: Sequence[Verdict], level: int, result
             why = f"{len(poor)} of {len(runs)} runs are not verified, {poor[0]} first"
             told.append(Accepted(f"{model}: not accepted: {why}", False))
         else:
-            told += [_accept_run(store, benchmark, verdict) for verdict in runs]
+            told += _accept_model(store, benchmark, runs)
     return told
 
 
-def _accept_run(store: Store, benchmark: Benchmark, verdict: Verdict) -> Accepted:
+@dataclass(frozen=True)
+class _Entry:
+    """A run on its way into the results.
+
+    Attributes:
+        own: whether it stands where it would go.
+        record: what would be written.
+        standing: the record that stands there, if any.
+        higher: the level that stands there of this very run, where it is a higher one.
+        refused: why it can't go in, or None.
+    """
+
+    verdict: Verdict
+    key: RunKey
+    own: bool
+    record: Record
+    standing: Record | None = None
+    higher: int | None = None
+    refused: str | None = None
+
+
+def _accept_model(store: Store, benchmark: Benchmark, runs: Sequence[Verdict]) -> list[Accepted]:
+    """Write the runs of a model, after it is known that all can be."""
+    entries = [_entry(store, benchmark, verdict) for verdict in runs]
+    refused = [entry for entry in entries if entry.refused is not None]
+    if not refused and (others := _others(store, entries)):
+        why = f"of this model {', '.join(others)} stand there, which are not in what was verified; submit all seeds"
+        refused = [replace(entry, refused=why) for entry in entries[:1]]
+    if refused:
+        told = [Accepted(f"{entry.verdict.run}: not accepted: {entry.refused}", False) for entry in refused]
+        rest = len(entries) - len(refused)
+        return [*told, *[Accepted(f"{rest} more runs of that model: not accepted either", False)] * (rest > 0)]
+    return [_write(store, entry) for entry in entries]
+
+
+def _entry(store: Store, benchmark: Benchmark, verdict: Verdict) -> _Entry:
     assert verdict.record is not None
     key = RunKey(benchmark.folder, verdict.record.model.name, verdict.record.seed)
     place = store.root / key.path
     own = place.resolve() == verdict.folder.resolve()
-    record = verdict.record if own else accepted_record(verdict)
-    refused = f"{verdict.run}: not accepted:"
+    entry = _Entry(verdict, key, own, verdict.record if own else accepted_record(verdict))
     if own and verdict.same_machine is False:
         why = f"it stands in {store.root} with numbers of another class of machine; verify it into another folder"
-        return Accepted(f"{refused} {why}", False)
+        return replace(entry, refused=why)
     try:
         standing = store.read(key)
     except RecordError as error:
-        return Accepted(f"{refused} what stands in {place} can't be read ({error}); nothing is overwritten", False)
+        return replace(entry, refused=f"what stands in {place} can't be read ({error}); nothing is overwritten")
     higher = _higher(place, verdict)
     if standing is not None and higher is not None and _same_run(standing, verdict.record):
-        return Accepted(f"{verdict.run}: stands in {place} already, verified to L{higher}", True)
-    if standing is not None and standing != record:
-        return Accepted(f"{refused} another record stands in {place}, and nothing is overwritten", False)
-    if standing is None:
-        _put(store, key, record, verdict)
+        return replace(entry, standing=standing, higher=higher)
+    if standing is not None and standing != entry.record:
+        return replace(entry, refused=f"another record stands in {place}, and nothing is overwritten")
+    return replace(entry, standing=standing)
+
+
+def _others(store: Store, entries: Sequence[_Entry]) -> list[str]:
+    """Seeds of the model that stand there and are not among these: one row would hold the runs of two submissions."""
+    if all(entry.own for entry in entries):
+        return []
+    model = (store.root / entries[0].key.path).parent
+    known = {Path(entry.key.path).name for entry in entries}
+    standing = sorted(path.parent.name for path in model.glob(f"seed-*/{RECORD}"))
+    return [name for name in standing if name not in known]
+
+
+def _write(store: Store, entry: _Entry) -> Accepted:
+    verdict, place = entry.verdict, store.root / entry.key.path
+    if entry.higher is not None:
+        return Accepted(f"{verdict.run}: stands in {place} already, verified to L{entry.higher}", True)
+    if entry.standing is None:
+        _put(store, entry.key, entry.record, verdict)
     content = read_file(place / RECORD, MAX_RECORD_BYTES, below=store.root)
     with as_store_error(place):
-        write_verification(place, _verification(verdict, content, own))
+        write_verification(place, _verification(verdict, content, entry.own))
     return Accepted(f"{verdict.run}: accepted at L{verdict.level} into {place}", True)
 
 
@@ -155,20 +206,24 @@ def _verification(verdict: Verdict, content: bytes, own: bool) -> Verification:
     )
 
 
-def _left_out(verdict: Verdict, own: bool) -> list[Finding]:
+def _left_out(verdict: Verdict, own: bool) -> Iterator[Finding]:
     """What the record holds no longer; or, of a run that stands where it was made, what nobody has checked."""
-    record, what = verdict.record, []
+    record = verdict.record
     assert record is not None
+    advice = "Verify to level 3 to have them computed again."
+    what = []
     if any(score.repeats for score in record.scores.values()) and "repeats" not in verdict.repeatable:
         what.append("repeats")
     if record.milestones and "milestones" not in verdict.repeatable:
         what.append("milestones")
-    if not what:
-        return []
-    found, advice = "unchecked" if own else "left out", "Verify to level 3 to have them computed again."
-    promised = "numbers that were computed again from what was submitted"
-    told = f"{' and '.join(what)} need states that a bundle has not; {found}"
-    return [Finding(verdict.level or 0, "warning", found, RECORD, promised, told, advice)]
+    if what:
+        found = "unchecked" if own else "left out"
+        promised = "numbers that were computed again from what was submitted"
+        told = f"{' and '.join(what)} need states that a bundle has not; {found}"
+        yield Finding(verdict.level or 0, "warning", found, RECORD, promised, told, advice)
+    if record.cost and "milestones" not in verdict.repeatable:
+        promised, told = "costs that were measured again", "parameters, FLOPs, times and memory as they were submitted"
+        yield Finding(verdict.level or 0, "warning", "costs unchecked", "cost", promised, told, advice)
 
 
 def _brief(finding: Finding) -> Finding:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from genbench.benchmark import Benchmark
 from genbench.comparability import why_foreign, why_not_demanded
-from genbench.record import Record, Score
+from genbench.record import UNFINISHED, Record, Score
 from genbench.submission.bounds import why_out_of_bounds
 from genbench.verification import Finding
 
@@ -22,6 +22,16 @@ OVERSHOOT = 10
 several updates of one network cost several times the mean."""
 MEMORY_SLACK = 1.25
 """The supervisor looks at memory a few times a second: a peak between two looks may be above the limit."""
+COSTS = (
+    "parameters",
+    "train_flops",
+    "train_seconds",
+    "compile_seconds",
+    "sample_seconds",
+    "samples_per_second",
+    "peak_memory",
+)
+"""What a record says of costs beside the seconds of its stages, each a number of 0 or more."""
 CLOCK_SLACK = timedelta(days=1)
 """By which clocks of two machines may differ."""
 AS_SUBMITTED = "Submit the record as genbench wrote it."
@@ -44,10 +54,14 @@ def record_findings(
             "benchmark", "", promised, foreign, "Run it on the installed benchmark, or give its file with -b."
         )
         return
+    if record.status in UNFINISHED:
+        advice = "Run it again: it ended for no reason of the model's."
+        yield _failure("status", "status", "a run that came to its end", record.status, advice)
     if record.division == "closed":
         yield from _budget(benchmark, record)
-    elif record.budget or record.spent or record.milestones:
-        told = "no budget, nothing spent and no milestones in the open division"
+        yield from _costs(benchmark, record)
+    elif record.budget or record.spent or record.cost or record.milestones:
+        told = "no budget, nothing spent, no cost and no milestones in the open division"
         yield _failure("budget", "", told, "some", "Make the bundle with genbench submit --samples.")
     for name, score in record.scores.items():
         yield from _score(benchmark, record, name, score, metrics, own)
@@ -83,10 +97,34 @@ def _budget(benchmark: Benchmark, record: Record) -> Iterator[Finding]:
         if value is not None and value > most:
             advice = "Train within the benchmark's budget."
             yield _failure("over budget", f"spent.{key}", f"at most {most:g}", f"{value:g}", advice)
-    for key, other in (("train_flops", "flops"), ("train_seconds", "seconds")):
-        if key in record.cost and record.cost[key] != record.spent.get(other):
-            found = f"cost.{key} {record.cost[key]} and spent.{other} {record.spent.get(other)}"[:160]
+
+
+def _costs(benchmark: Benchmark, record: Record) -> Iterator[Finding]:
+    """What of the costs is no number, or contradicts what was spent. That they are true no file can show."""
+    cost, spent = record.cost, record.spent
+    stages = cost.get("stage_seconds", {})
+    named = {key: value for key, value in cost.items() if key != "stage_seconds"}
+    named |= {f"stage_seconds.{key}": value for key, value in stages.items()} if isinstance(stages, dict) else {}
+    if not isinstance(stages, dict) or not set(cost) <= {*COSTS, "stage_seconds"}:
+        found = ", ".join(sorted(set(cost) - {*COSTS, "stage_seconds"})) or "stage_seconds of another form"
+        yield _failure("cost", "cost", f"{', '.join(COSTS)}, and stage_seconds by stage", found[:160], AS_SUBMITTED)
+    wrong = {key: value for key, value in named.items() if _number(value) is None}
+    for key, value in wrong.items():
+        yield _failure("cost", f"cost.{key}", "a number of 0 or more", str(value)[:80], AS_SUBMITTED)
+    if wrong:
+        return
+    for key, other in (("train_flops", "flops"), ("train_seconds", "seconds"), ("parameters", "parameters")):
+        if key in cost and cost[key] != spent.get(other):
+            found = f"cost.{key} {cost[key]} and spent.{other} {spent.get(other)}"[:160]
             yield _failure("consistency", f"cost.{key}", f"the same as spent.{other}", found, AS_SUBMITTED)
+    if "peak_memory" in cost and cost["peak_memory"] < (_number(spent.get("memory")) or 0.0):
+        promised = f"{spent['memory']} bytes or more, those of training"
+        yield _failure("consistency", "cost.peak_memory", promised, f"{cost['peak_memory']}", AS_SUBMITTED)
+    if {"samples_per_second", "sample_seconds"} & set(cost):
+        drawn = cost.get("samples_per_second", 0.0) * cost.get("sample_seconds", 0.0)
+        if not math.isclose(drawn, benchmark.file.samples.n, rel_tol=1e-6):
+            promised = f"times cost.sample_seconds {benchmark.file.samples.n}, the samples that were drawn"
+            yield _failure("consistency", "cost.samples_per_second", promised, f"{drawn:g}", AS_SUBMITTED)
 
 
 def _score(
@@ -119,6 +157,9 @@ def _score(
 
 def _milestones(benchmark: Benchmark, record: Record) -> Iterator[Finding]:
     asked = benchmark.file.milestones
+    if record.milestones and record.status != "ok":
+        promised = f"none of a run that is {record.status}"
+        yield _failure("milestones", "milestones", promised, f"{len(record.milestones)}", AS_SUBMITTED)
     last = (0.0, -1, -1, -1.0)
     for index, milestone in enumerate(record.milestones):
         place = f"milestones[{index}]"

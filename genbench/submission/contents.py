@@ -151,7 +151,10 @@ def curve_findings(record: Record, folder: Path, own: set[str]) -> Iterator[Find
     ends[record.spent.get("steps", 0), record.spent.get("images", 0)] = record.scores
     for step, scores in rows.items():
         if step not in ends:
-            continue  # a milestone that was taken from an accepted record, since nobody could check it
+            if record.milestones:
+                promised = "scores at milestones and at the end alone"
+                yield _failure("curve", f"curve.csv, step {step[0]}", promised, "scores", AS_SUBMITTED)
+            continue  # of a record without milestones: acceptance took them out, since nobody could check them
         for name, value in scores.items():
             recorded = ends[step].get(name)
             if name.partition("@")[0] in own and recorded is not None and recorded.value != value:

@@ -12,10 +12,10 @@ from genbench.benchmark import Benchmark
 from genbench.errors import GenbenchError, RecordError, StoreError
 from genbench.plugins import Registry
 from genbench.record import Record
-from genbench.replay import benchmark_of, file_differences, place_problems
+from genbench.replay import benchmark_of, file_differences, place_problems, plan_again
 from genbench.store import RECORD, Store, read_record
 from genbench.submission.bundle import MANIFEST, STATE, Manifest, file_findings, read_manifest, runs_of
-from genbench.submission.checks import Known, known_of, speed_findings, too_good, twin_findings
+from genbench.submission.checks import Known, known_of, speed_findings, too_good, twin_findings, twin_scores
 from genbench.submission.consistency import record_findings
 from genbench.submission.contents import (
     Sampled,
@@ -214,6 +214,8 @@ def level_0(registry: Registry, group: Group) -> None:
         if record.division == "open" and record.model.name in registry.models:
             promised, found = "a name that no installed model has", record.model.name
             verdict.fail(0, "name", "model.name", promised, found, "Choose another name.")
+        if record.division == "closed":
+            verdict.add(_code_findings(registry, group.benchmark, record))
         if record.status != "ok" or not verdict.good_up_to(0):
             continue
         sampled = None if verdict.thin else _sampled(verdict, group.benchmark)
@@ -225,6 +227,18 @@ def level_0(registry: Registry, group: Group) -> None:
         verdict.add(curve_findings(record, verdict.folder, group.own))
         verdict.add(speed_findings(record, group.known))
     twin_findings(group.verdicts, digests, group.known.records)
+
+
+def _code_findings(registry: Registry, benchmark: Benchmark, record: Record) -> Iterator[Finding]:
+    """Whether a run under the name of an installed model says that it is of its code; a stranger's may be of any."""
+    if record.model.name.partition("[")[0] not in registry.models:
+        return
+    try:
+        plan_again(registry, benchmark, record)
+    except GenbenchError as error:
+        promised, found = f"the installed code of {record.model.name}", str(error).removeprefix(f"{record.run}: ")
+        advice = "Look at what has been run under this name."
+        yield Finding(0, "warning", "installed code", "model", promised, found, advice)
 
 
 def _sampled(verdict: Verdict, benchmark: Benchmark) -> Sampled | None:
@@ -245,23 +259,30 @@ def completeness(target: Target, group: Group) -> None:
     """Note models of a bundle that lack seeds of the benchmark."""
     if target.whole is None or target.manifest is None:
         return
-    seeds: dict[str, set[int]] = {}
+    models: dict[str, list[Verdict]] = {}
     for verdict in target.verdicts:
         if verdict in group.verdicts and verdict.record is not None:
-            seeds.setdefault(verdict.record.model.name, set()).add(verdict.record.seed)
-    for model, found in seeds.items():
+            models.setdefault(verdict.record.model.name, []).append(verdict)
+    for model, verdicts in models.items():
+        found = {verdict.record.seed for verdict in verdicts if verdict.record is not None}
         missing = [seed for seed in group.benchmark.file.seeds if seed not in found]
         if not missing:
             continue
         promised = f"the seeds {', '.join(map(str, group.benchmark.file.seeds))}"
         told = f"without {', '.join(map(str, missing))}"
         advice = "Submit all seeds, failed ones too."
-        note = target.whole.warn if target.manifest.incomplete else target.whole.fail
-        note(0, "seeds missing", model, promised, told, advice)
+        if not target.manifest.incomplete:
+            target.whole.fail(0, "seeds missing", model, promised, told, advice)
+            continue
+        for verdict in (target.whole, *verdicts):  # so that it stands beside each record too
+            verdict.warn(0, "seeds missing", model, promised, told, advice)
 
 
 def compare_with_known(group: Group) -> None:
-    """Note scores, as recomputed, that are better than what is known makes likely."""
+    """Note scores, as recomputed, that are those of another run, or better than what is known makes likely."""
+    own = {name: spec for name, spec in group.specs.items() if name in group.own}
+    for verdict, finding in twin_scores(group.verdicts, group.known.records, own):
+        verdict.add([finding])
     models: dict[str, list[Verdict]] = {}
     for verdict in group.verdicts:
         if verdict.record is not None and verdict.recomputed and verdict.record.model.name not in group.known.anchors:

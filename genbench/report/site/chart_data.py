@@ -7,11 +7,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from genbench.columns import COSTS, ESTIMATE, Column
+from genbench.columns import ESTIMATE, HIGHER_IS_BETTER, Column
 from genbench.comparability import identity
-from genbench.leaderboard import Leaderboard
+from genbench.leaderboard import REAL, Leaderboard
 from genbench.record import Record, Score
 from genbench.report.legend import real_value
+from genbench.report.numbers import COST_TITLES
 from genbench.report.site.axes import Axis
 from genbench.report.site.charts import Curve, Place
 from genbench.report.site.scatter import Point
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
 COMPUTE = Axis("training TFLOP", log=True)
 OTHERS = "others"
 """Family of models that are not installed here."""
-REAL = "train-copy"
-"""The anchor that hands out training examples; its curve is left out, where the real data's value is drawn."""
-TITLES = {key: title for key, title, _ in COSTS}
-BETTER_MORE = "samples_per_second"
 
 Link = Callable[[str], str]
 """From a model to the address of its page."""
@@ -55,8 +52,8 @@ def axis_of(board: Leaderboard, key: str) -> Axis:
     Raises:
         KeyError: if the leaderboard has no such column.
     """
-    if key in TITLES:
-        return Axis(TITLES[key], log=True, better="higher" if key == BETTER_MORE else "lower")
+    if key in COST_TITLES:
+        return Axis(COST_TITLES[key], log=True, better="higher" if key in HIGHER_IS_BETTER else "lower")
     column = _column(board, key)
     return Axis(column.title, column.log_scale, column.better)
 
@@ -66,7 +63,7 @@ def floor(board: Leaderboard, key: str) -> float | None:
     real = real_value(board, key)
     if real is not None:
         return real
-    cell = next((row.scores.get(key) for row in board.rows if row.anchor and row.model == REAL), None)
+    cell = next((row.scores.get(key) for row in board.rows if is_real(row)), None)
     return cell.estimate.mean if cell else None
 
 
@@ -77,7 +74,7 @@ def milestone_curves(
 
     Means over seeds as in the table, geometric for metrics on a log scale, with Student-t intervals where no seed of
     the benchmark is missing. A likelihood that is withheld has no curve. Scores that were measured in another way than
-    those of most models are left out.
+    those of most models are left out, and so is the row of the real data, whose value :func:`floor` gives.
 
     Args:
         metric: key of a column.
@@ -87,7 +84,7 @@ def milestone_curves(
         KeyError: if the leaderboard has no such column.
     """
     column, groups = _column(board, metric), groups or {}
-    rows = [row for row in board.rows if metric in row.scores and not (row.anchor and row.model == REAL)]
+    rows = [row for row in board.rows if metric in row.scores and not (is_real(row))]
     scores = {row.model: _at_milestones(row, column) for row in rows}
     ways = Counter(way for of in scores.values() for way in {(score.kind, identity(score)) for _, _, score in of})
     usual = dict(sorted(ways, key=lambda entry: (ways[entry], entry)))  # the commonest last
@@ -148,10 +145,9 @@ def seeds_at_milestones(row: Row, column: Column) -> dict[int, list[tuple[float,
 
 
 def _column(board: Leaderboard, key: str) -> Column:
-    return next((column for column in board.columns if column.key == key), None) or _unknown(key)
-
-
-def _unknown(key: str) -> Column:
+    for column in board.columns:
+        if column.key == key:
+            return column
     raise KeyError(f"the leaderboard has no column {key}")
 
 
@@ -196,7 +192,7 @@ def _final(row: Row, key: str) -> Place:
 
 
 def _value(row: Row, key: str) -> float | None:
-    if key in TITLES:
+    if key in COST_TITLES:
         return row.costs.get(key)
     cell = row.scores.get(key)
     return cell.estimate.mean if cell else None

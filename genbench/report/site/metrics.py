@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from genbench.columns import OURS, Column
+from genbench.columns import HIGHER_IS_BETTER, OURS, Column
 from genbench.leaderboard import REAL, Leaderboard
 from genbench.report import legend
 from genbench.report.numbers import ARROWS, COST_TITLES, decimals_of, score
@@ -102,7 +102,7 @@ def cost_titles(board: Leaderboard) -> list[dict[str, str]]:
     """Key, title, meaning and the direction of a first sort of each cost column."""
     return [
         {"key": key, "title": COST_TITLES[key], "meaning": COSTS_MEAN[key],
-         "first": "descending" if key == "samples_per_second" else "ascending"}
+         "first": "descending" if key in HIGHER_IS_BETTER else "ascending"}
         for key in board.costs
     ]  # fmt: skip
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from genbench.foreign_files import read_regular
-from genbench.png import PngError, essential
 from genbench.record import Record
+from genbench.report.artifacts import PICTURE, read_picture, reason
 from genbench.report.printable import printable
 from genbench.report.spelled import SPELLED, read_spelled
 
-SAMPLES = "samples.png"
-MAX_GRID_BYTES = 16 << 20
-MAX_GRID_PIXELS = 1 << 24
+MAX_PIXELS = 1 << 24
 """Of a picture on a page: a browser unpacks it to 64 MiB."""
 
 
@@ -42,19 +38,15 @@ def samples_of(folder: Path, record: Record, target: Path) -> Samples | str | No
     Returns:
         The samples; a line saying why they are not shown; None where the run left none.
     """
-    file = SPELLED if SPELLED in record.artifacts else SAMPLES
+    file = SPELLED if SPELLED in record.artifacts else PICTURE
     if file not in record.artifacts:
         return None
     try:
         if file == SPELLED:
             return Samples(record.seed, words=tuple(read_spelled(folder, record)))
-        content = read_regular(folder / SAMPLES, MAX_GRID_BYTES, follow=False)
-        if "sha256:" + hashlib.sha256(content).hexdigest() != record.artifacts[SAMPLES]:
-            raise PngError("its hash is not the one in the record")
-        picture = essential(content, MAX_GRID_PIXELS)
+        picture = read_picture(folder, record, MAX_PIXELS)
     except (OSError, ValueError) as error:
-        why = (error.strerror if isinstance(error, OSError) else None) or error
-        return printable(f"{record.run}: its {file} is not shown: {why}")
+        return printable(f"{record.run}: its {file} is not shown: {reason(error)}")
     name = f"seed-{record.seed}.png"
     (target / name).write_bytes(picture.content)
     return Samples(record.seed, name, picture.width, picture.height)

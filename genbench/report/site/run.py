@@ -9,6 +9,7 @@ from typing import Any
 
 from genbench.record import Record, Score
 from genbench.report import legend
+from genbench.report.artifacts import PICTURE
 from genbench.report.numbers import significant
 from genbench.report.site import commands
 from genbench.report.site.context import Context
@@ -56,7 +57,7 @@ def page(
         artifacts=[{"name": name, "hash": value, "file": files.get(name, "")} for name, value in
                    record.artifacts.items()],
         record_file=files["record.json"],
-        samples=files.get("samples.png", ""),
+        samples=files.get(PICTURE, ""),
         verification=verification,
         levels=LEVELS,
         commands=commands.of_run(context, record),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import math
 from pathlib import Path
 
-from genbench.foreign_files import read_regular
 from genbench.record import Record
+from genbench.report.artifacts import read_artifact
 
 CURVE = "curve.csv"
 MAX_BYTES = 4 << 20
@@ -34,9 +33,7 @@ def training_figures(folder: Path, record: Record) -> dict[str, Curve]:
     """
     if CURVE not in record.artifacts:
         return {}
-    content = read_regular(folder / CURVE, MAX_BYTES, follow=False)
-    if "sha256:" + hashlib.sha256(content).hexdigest() != record.artifacts[CURVE]:
-        raise ValueError("its hash is not the one in the record")
+    content = read_artifact(folder, record, CURVE, MAX_BYTES)
     try:
         rows = list(csv.reader(io.StringIO(content.decode("utf-8"), newline="")))
     except csv.Error as error:

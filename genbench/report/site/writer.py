@@ -14,6 +14,7 @@ from genbench.foreign_files import read_regular
 from genbench.leaderboard import Leaderboard
 from genbench.record import Record
 from genbench.report import text
+from genbench.report.artifacts import PICTURE, reason
 from genbench.report.nearest import Nearest, Search
 from genbench.report.printable import json_text, printable
 from genbench.report.site import benchmark as benchmark_page
@@ -21,7 +22,7 @@ from genbench.report.site import figures, index, run
 from genbench.report.site import model as model_page
 from genbench.report.site.context import INDEX, Context, context_of
 from genbench.report.site.folder import SITE, Staging, staging
-from genbench.report.site.pictures import SAMPLES, Samples, samples_of
+from genbench.report.site.pictures import Samples, samples_of
 from genbench.report.site.templates import render, style, style_name
 from genbench.report.site.training import CURVE, Curve, training_figures
 from genbench.rows import Row
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from genbench.plugins import Registry
 
 NEAREST = "nearest.png"
-FILES = (".html", ".csv", ".md", ".tex", ".json", ".toml")
-"""What the names of files beside a benchmark's page end with."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,7 @@ class _Site:
                 found = samples_of(source, record, place)
                 if isinstance(found, Samples):
                     samples.append(found)
-                    files |= {SAMPLES: found.file} if found.file else {}
+                    files |= {PICTURE: found.file} if found.file else {}
                 elif found is not None:
                     self.problems.append(found)
                 training[record.seed] = self._training(source, record)
@@ -171,8 +170,7 @@ class _Site:
         try:
             return training_figures(source, record)
         except (OSError, ValueError) as error:
-            why = (error.strerror if isinstance(error, OSError) else None) or error
-            self.problems.append(printable(f"{record.run}: its {CURVE} is not drawn: {why}"))
+            self.problems.append(printable(f"{record.run}: its {CURVE} is not drawn: {reason(error)}"))
             return {}
 
     def _nearest(self, board: Leaderboard, places: Mapping[str, Path]) -> Mapping[str, Nearest]:
