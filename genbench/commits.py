@@ -19,37 +19,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genbench.claims import Claim, Work
-from genbench.disk import hash_inside, is_folder, is_there, read_file
+from genbench.disk import hash_inside, is_folder, is_there
 from genbench.errors import RecordError, StoreError
+from genbench.layout import RECORD
 from genbench.record import Record, parse
-from genbench.strict_json import MAX_RECORD_BYTES
+from genbench.results import UNTRUSTED, read_record
 
-RECORD = "record.json"
 FILE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+=,-]{0,127}\Z")
 """Names of artifacts."""
-
-UNTRUSTED = (errno.ELOOP, errno.ENOTDIR, errno.EINVAL, errno.EISDIR, errno.ENXIO, errno.EFBIG)
-"""How the system says that what should be a file is a link, a folder, a device or too large."""
-
-
-def read_record(path: Path, below: Path | None = None) -> Record:
-    """The record in a file, which is no link.
-
-    Args:
-        below: no folder between it and the file may be a link either.
-
-    Raises:
-        RecordError: if it is too large, no regular file, or no record.
-        OSError: if it can't be read; FileNotFoundError where there is none.
-    """
-    try:
-        return parse(read_file(path, MAX_RECORD_BYTES, below))
-    except OSError as error:
-        if error.errno == errno.EFBIG:
-            raise RecordError(f"larger than {MAX_RECORD_BYTES} bytes, which no record is") from None
-        if error.errno in UNTRUSTED:
-            raise RecordError("is reached through a link or is no regular file, which no record is") from None
-        raise
 
 
 def build(work: Work, claim: Claim, record: Record, files: Sequence[str], copy: bool) -> Path:

@@ -17,8 +17,8 @@ from genbench.record import Record, Score
 
 if TYPE_CHECKING:
     from genbench.benchmark import Benchmark
+    from genbench.results import Loaded
     from genbench.specs import MetricGroup
-    from genbench.store import Loaded
 
 LIMITS = ("images", "flops", "seconds", "memory", "parameters")
 """What of a record's budget has to be the benchmark's; the others do not change what a run may learn."""

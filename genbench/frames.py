@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from genbench.columns import COSTS
 from genbench.errors import GenbenchError
 from genbench.report.legend import withheld
-from genbench.store import Loaded, Store
+from genbench.results import Loaded, Results
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +62,7 @@ def load_results(path: str | Path, benchmark: str | None = None, division: Divis
     root = Path(path)
     if not root.is_dir():
         raise GenbenchError(f"{root}: there is no such folder of results")
-    loaded = _loaded(Store(root), benchmark)
+    loaded = _loaded(Results(root), benchmark)
     runs = [run for run in zip(loaded.records, loaded.folders, strict=True) if division in (None, run[0].division)]
     rows = [_row(record, folder, loaded) for record, folder in runs]
     costs = [key for key, _, _ in COSTS]
@@ -83,7 +83,7 @@ def load_results(path: str | Path, benchmark: str | None = None, division: Divis
     return frame
 
 
-def _loaded(store: Store, benchmark: str | None) -> Loaded:
+def _loaded(store: Results, benchmark: str | None) -> Loaded:
     """All that the folder holds, or all of the folders of one benchmark."""
     if benchmark is None:
         return store.load()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from genbench.disk import is_folder
 from genbench.record import Record
+
+RECORD = "record.json"
+VERIFICATION = "verification.json"
 
 FOLDER = re.compile(r"^[a-z0-9][a-z0-9._+=,-]{0,127}\Z")
 SEED_FOLDER = re.compile(r"^seed-[0-9]{1,10}\Z")
@@ -30,6 +34,7 @@ class RunKey:
         return f"{self.benchmark}/{self.model}/seed-{self.seed}"
 
 
+@functools.lru_cache(1024)  # each model has several seeds
 def model_folder(name: str) -> str:
     """The folder of a model: ``dcgan[width=128]`` lives in ``dcgan+width=128``; long or odd ones end in a hash."""
     folder = re.sub(r"[^a-z0-9._+=,-]", "-", name.lower().replace("[", "+").replace("]", ""))
@@ -45,17 +50,34 @@ def place_of(record: Record) -> tuple[str, str]:
     return model_folder(record.model.name), f"seed-{record.seed}"
 
 
-def folders_in(folder: Path) -> list[Path]:
-    """The folders in a folder that may be those of a benchmark, model or run: no link, no odd name."""
-    return [entry for entry in _named(folder) if is_folder(entry)]
+@dataclass(frozen=True)
+class Contents:
+    """What stands in a folder of a results folder, by name, ascending; odd names are passed over.
+
+    Attributes:
+        folders: those that may be of a benchmark, a model or a run.
+        links: the links that stand where such a folder would.
+    """
+
+    folders: list[str]
+    links: list[str]
 
 
-def links_in(folder: Path) -> list[Path]:
-    """The links in a folder where folders of a benchmark, model or run would stand."""
-    return [entry for entry in _named(folder) if entry.is_symlink()]
-
-
-def _named(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(entry for entry in folder.iterdir() if FOLDER.match(entry.name) and ".." not in entry.name)
+def contents_of(folder: Path) -> Contents:
+    """What stands in a folder; nothing, if there is none."""
+    found = Contents([], [])
+    try:
+        entries = os.scandir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return found
+    with entries:
+        for entry in entries:
+            if not FOLDER.match(entry.name) or ".." in entry.name:
+                continue
+            if entry.is_symlink():
+                found.links.append(entry.name)
+            elif entry.is_dir(follow_symlinks=False):
+                found.folders.append(entry.name)
+    found.folders.sort()
+    found.links.sort()
+    return found

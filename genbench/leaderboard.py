@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from genbench.benchmark import Benchmark
     from genbench.plugins import Registry
+    from genbench.results import Loaded
     from genbench.specs import MetricSpec
-    from genbench.store import Loaded
 
 ANCHORS = "genbench_baselines"
 """The plugin module whose models are anchors: known points of the scale, not contenders."""
@@ -228,6 +228,11 @@ def from_registry(
     return build(benchmark, metrics, loaded, sort, anchors_of(registry), plugins, scale)
 
 
+def is_real(row: Row) -> bool:
+    """Whether a row's samples are real data."""
+    return row.anchor and row.model == REAL
+
+
 def anchors_of(registry: Registry) -> list[str]:
     """The names of the models that are points of reference."""
     return [name for name, entry in registry.models.items() if entry.plugin.module == ANCHORS]
@@ -269,7 +274,9 @@ def _ranked(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
             for index, rank in zip(contenders, ranks(groups, column.better, column.log_scale), strict=True):
                 placed[index][column.key] = rank
     return [
-        replace(row, scores={key: replace(cell, rank=of.get(key)) for key, cell in row.scores.items()})
+        replace(
+            row, scores={key: replace(cell, rank=of[key]) if key in of else cell for key, cell in row.scores.items()}
+        )
         for row, of in zip(rows, placed, strict=True)
     ]
 
@@ -297,8 +304,13 @@ def _sorted(rows: Sequence[Row], columns: tuple[Column, ...], sort: str | None) 
     def place(row: Row) -> tuple[int, bool, bool, float, str]:
         value = row.costs[by] if by not in keys else row.scores[by].estimate.mean if by in row.scores else None
         section = 1 if row.anchor else 0 if row.complete else 2
-        real = row.anchor and row.model == REAL
-        return section, not real, value is None, 0.0 if value is None else -value if falling else value, row.model
+        return (
+            section,
+            not is_real(row),
+            value is None,
+            0.0 if value is None else -value if falling else value,
+            row.model,
+        )
 
     return tuple(sorted(rows, key=place))
 

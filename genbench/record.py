@@ -259,7 +259,7 @@ class Record:
             if not math.isfinite(score.value):
                 raise RecordError(f"{where}: score {name} is {score.value}, which no table can hold")
 
-    @property
+    @functools.cached_property
     def run(self) -> str:
         """``benchmark/model/seed-k``, as people name the run; ``benchmark+open/...`` in the open division."""
         folder = self.benchmark.name + ("+open" if self.division == "open" else "")

@@ -214,22 +214,23 @@ def _cells(
     complete: bool,
 ) -> dict[str, Cell]:
     cells: dict[str, Cell] = {}
-    for name in dict.fromkeys(name for record in good for name in comparable[record.run]):
+    found = [(record, comparable[record.run]) for record in good]
+    for name in dict.fromkeys(name for _, scores in found for name in scores):
         spec = specs.get(name.partition("@")[0])
         if spec is not None and spec.group == "likelihood" and name in withheld:
             continue  # the audit is of the model, so that one seed that failed it is enough
         without = {seed for entry in withheld.get(name, ()) for seed in entry.seeds}
-        having = [record for record in good if name in comparable[record.run] and record.seed not in without]
+        having = [(record, scores[name]) for record, scores in found if name in scores and record.seed not in without]
         if not having:
             continue
-        kind = comparable[having[0].run][name].kind
-        alike = [record for record in having if comparable[record.run][name].kind == kind]
-        scored = {record.seed: comparable[record.run][name] for record in alike}
+        kind = having[0][1].kind
+        alike = [(record, score) for record, score in having if score.kind == kind]
+        scored = {record.seed: score for record, score in alike}
         cell = _cell(scored, spec is not None and spec.log_scale)
         if not complete or len(scored) < len(good):
             cell = replace(cell, estimate=replace(cell.estimate, low=None, high=None))
         if cell.is_likelihood:
-            cell = _with_audit(cell, alike, scored)
+            cell = _with_audit(cell, [record for record, _ in alike], scored)
         cells[name + ESTIMATE * (kind == "estimate")] = cell
     return cells
 

@@ -1,4 +1,4 @@
-"""The one module that knows what ``results/`` looks like: it reads records, and it claims and commits runs.
+"""Writing a results folder: runs are claimed, and committed. Reading one is of :mod:`genbench.results`.
 
 A run is prepared under ``.work/`` and appears under its name by one rename of a folder that holds its record and its
 artifacts, all flushed to disk before. No reader ever sees half of a run.
@@ -18,19 +18,17 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from genbench.claims import LEFTOVER, Claim, FencedOff, Work, as_store_error
-from genbench.collector import without_collector
-from genbench.commits import RECORD, build, complete, move_away, put, read_record
+from genbench.commits import build, complete, move_away, put
 from genbench.disk import Disk, is_folder, is_there, sha256_of
-from genbench.errors import GenbenchError, RecordError, StoreError, clean
-from genbench.layout import FOLDER, SEED_FOLDER, RunKey, folders_in, links_in, model_folder, place_of
+from genbench.errors import RecordError, StoreError
+from genbench.layout import FOLDER, RECORD, SEED_FOLDER, RunKey, model_folder, place_of
 from genbench.ledger import Ledger, read_ledger
 from genbench.record import UNFINISHED, Record
+from genbench.results import Loaded, Results, Unreadable, read_record
 from genbench.strict_json import MAX_RECORD_BYTES
-from genbench.verification import VERIFICATION, Verification, load_verification
 
 __all__ = [
     "FOLDER", "MAX_RECORD_BYTES", "RECORD", "SEED_FOLDER", "Claim", "FencedOff", "Loaded", "RunKey", "Store",
@@ -43,30 +41,8 @@ PROBE_AGE = 3600
 """Seconds after which a probe was left by a process that died."""
 
 
-@dataclass(frozen=True)
-class Unreadable:
-    """A record that was passed over, and why."""
-
-    path: Path
-    problem: str
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """What a results folder holds: the records that can be trusted and those that were passed over.
-
-    ``verifications`` has, by the record's run, what ``genbench verify --accept`` found of it. ``folders`` has that of
-    each record below the results folder, in their order; it is empty for records that come from elsewhere.
-    """
-
-    records: list[Record]
-    unreadable: list[Unreadable]
-    verifications: dict[str, Verification] = field(default_factory=dict)
-    folders: list[Path] = field(default_factory=list)
-
-
-class Store:
-    """A results folder.
+class Store(Results):
+    """A results folder to read and to write.
 
     Args:
         root: made when the first run is prepared.
@@ -74,7 +50,7 @@ class Store:
     """
 
     def __init__(self, root: Path, disk: Disk | None = None) -> None:
-        self.root = root
+        super().__init__(root)
         self._disk = disk or Disk()
 
     def check_writable(self) -> None:
@@ -89,80 +65,6 @@ class Store:
             self._disk.make_folders(work, below=self.root)
             self._disk.write_new(probe, bytes(PROBE_BYTES))
             self._disk.remove_file(probe)
-
-    def read(self, key: RunKey) -> Record | None:
-        """The record of a run, or None where there is none.
-
-        Raises:
-            RecordError: if what stands there is no record that can be trusted.
-            StoreError: if it can't be read.
-        """
-        path = self.root / key.path / RECORD
-        try:
-            return self._read(path)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise StoreError(f"{path}: cannot be read: {error.strerror or error}") from error
-
-    def load(self, benchmark: str | None = None) -> Loaded:
-        """All records, in the order of benchmark, model and seed; of one benchmark's folder if it is named."""
-        loaded = Loaded([], [])
-        with without_collector():
-            self._load_records(benchmark, loaded)
-        for path in self._stray_paths(benchmark):
-            loaded.unreadable.append(Unreadable(path, "its folder is not named seed-<number>, as that of a run is"))
-        for path in self._links(benchmark):
-            loaded.unreadable.append(Unreadable(path, "is a link; links in a results folder are not followed"))
-        return loaded
-
-    def benchmarks(self) -> list[str]:
-        """The names of the folders that hold records of runs, ascending: of benchmarks and of their variants."""
-        return [folder.name for folder in folders_in(self.root) if any(self._record_paths(folder.name))]
-
-    def _load_records(self, benchmark: str | None, loaded: Loaded) -> None:
-        for path in self._record_paths(benchmark):
-            try:
-                record = self._read(path)
-            except (RecordError, OSError) as error:
-                loaded.unreadable.append(Unreadable(path, str(error)))
-                continue
-            loaded.records.append(record)
-            loaded.folders.append(path.parent.relative_to(self.root))
-            try:
-                verification = load_verification(path.parent, below=self.root)
-            except (RecordError, OSError) as error:
-                loaded.unreadable.append(Unreadable(path.with_name(VERIFICATION), str(error)))
-                continue
-            if verification is not None:
-                loaded.verifications[record.run] = verification
-
-    def find_all(self, text: str) -> list[Path]:
-        """The folders of the runs that a person names: one run, a model's runs or a benchmark's.
-
-        Raises:
-            GenbenchError: naming the nearest run there is.
-        """
-        parts = text.strip("/").split("/", 1)
-        folder = self.root / parts[0] / (model_folder(parts[1]) if len(parts) > 1 else "")
-        found = [path.parent for path in self._record_paths(None) if folder in path.parent.parents]
-        return found or [self.find(text)]
-
-    def find(self, run: str) -> Path:
-        """The folder of the run that a person names: ``benchmark/model/seed-k`` or the folder's own path.
-
-        Raises:
-            GenbenchError: naming the nearest run there is.
-        """
-        known = {str(path.parent.relative_to(self.root)): path.parent for path in self._record_paths(None)}
-        benchmark, _, rest = run.strip("/").partition("/")
-        model, _, seed = rest.rpartition("/")  # an option's value may hold a slash
-        key = "/".join([benchmark, model_folder(model), seed])
-        if key in known:
-            return known[key]
-        if Path(run, RECORD).is_file():
-            return Path(run)
-        raise GenbenchError.unknown(f"run (in {self.root})", run, known)
 
     @contextmanager
     def claim(self, key: RunKey, identity: str) -> Iterator[Claim | None]:
@@ -305,46 +207,6 @@ class Store:
                 ledger = read_ledger(folder)
                 if ledger is None or _is_over(self.root, ledger):
                     work.discard(folder)
-
-    def _read(self, path: Path) -> Record:
-        """The record at a place that is that of its run: copied elsewhere it would count twice."""
-        record = read_record(path, below=self.root)
-        place = path.parent.relative_to(self.root)
-        if place.parts[1:] != place_of(record):
-            raise RecordError(f"stands in {place} but is the record of {clean(record.run)}")
-        return record
-
-    def _record_paths(self, benchmark: str | None) -> Iterator[Path]:
-        """Paths of records, links and odd names passed over."""
-        for model in self._models(benchmark):
-            seeds = [folder for folder in folders_in(model) if SEED_FOLDER.match(folder.name)]
-            for folder in sorted(seeds, key=lambda entry: int(entry.name.removeprefix("seed-"))):
-                if is_there(folder / RECORD):
-                    yield folder / RECORD
-
-    def _stray_paths(self, benchmark: str | None) -> Iterator[Path]:
-        """Paths of records in folders of models that are not named as those of runs are."""
-        for model in self._models(benchmark):
-            for folder in folders_in(model):
-                if not SEED_FOLDER.match(folder.name) and is_there(folder / RECORD):
-                    yield folder / RECORD
-
-    def _models(self, benchmark: str | None) -> Iterator[Path]:
-        """The folders of models, of one benchmark's if it is named."""
-        for bench in folders_in(self.root):
-            if benchmark in (None, bench.name):
-                yield from folders_in(bench)
-
-    def _links(self, benchmark: str | None) -> Iterator[Path]:
-        """Links where a folder of a benchmark, model or run would stand."""
-        for link in links_in(self.root):
-            if benchmark in (None, link.name):
-                yield link
-        for bench in folders_in(self.root):
-            if benchmark in (None, bench.name):
-                yield from links_in(bench)
-        for model in self._models(benchmark):
-            yield from links_in(model)
 
 
 def _refuse_links(work: Work) -> None:

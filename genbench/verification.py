@@ -15,15 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge, Le
 
 from genbench.benchmark import STRICT
-from genbench.commits import RECORD
 from genbench.disk import Disk, is_there, read_file
 from genbench.errors import RecordError, clean
+from genbench.layout import RECORD, VERIFICATION
 from genbench.strict_json import MAX_RECORD_BYTES, strict_json
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
-
-VERIFICATION = "verification.json"
 
 Level = Annotated[int, Ge(0), Le(3)]
 """0: files and bounds. 1: scored again from the samples. 2: sampled again from the state. 3: trained again."""

@@ -111,11 +111,34 @@ def edited_curve(bundle: Path) -> None:
 
 
 def replayed(bundle: Path) -> None:
-    """Training data under the model's name."""
+    """Training data under the model's name, with noise that hides it from a look for equal images."""
     folder = materialise(discover().datasets["digits"].spec, paths.data_cache())
     training, _ = load_split(folder, "train")
     for run in runs(bundle):
-        put_samples(run, np.roll(training, int(run.name[-1]), axis=0)[:80])
+        samples = np.roll(training, 80 * int(run.name[-1]), axis=0)[:80].copy()
+        samples[:, 0, 3, ::4] = np.abs(samples[:, 0, 3, ::4].astype(int) - 1)
+        put_samples(run, samples)
+    reseal(bundle)
+
+
+def reordered(bundle: Path) -> None:
+    """The samples of one seed for another, in another order, with the scores that belong to them."""
+    first, second = runs(bundle)
+    with np.load(first / "samples.npz") as arrays:
+        put_samples(second, arrays["samples"][::-1])
+    for name in ("nats.npz", "curve.csv"):
+        shutil.copy(first / name, second / name)
+    record = json.loads((first / "record.json").read_text())
+    edit_record(second, **{part: record[part] for part in ("scores", "milestones", "spent", "cost")})
+    reseal(bundle)
+
+
+def more_curve(bundle: Path) -> None:
+    """A score at a step that is no milestone."""
+    path = runs(bundle)[0] / "curve.csv"
+    head, *rows = path.read_text().splitlines()
+    values = {"step": "1", "images": "64", "score:fid": "0.01"}
+    path.write_text("\n".join([head, ",".join(values.get(name, "") for name in head.split(",")), *rows]) + "\n")
     reseal(bundle)
 
 
@@ -195,9 +218,4 @@ def flattered_nats(bundle: Path) -> None:
     edit_record(run, scores__bits_per_dim__value=value, scores__bits_per_dim__stderr=stderr)
     curve = run / "curve.csv"
     curve.write_text(curve.read_text().replace(str(before), str(value)))
-    reseal(bundle)
-
-
-def fewer_parameters(bundle: Path) -> None:
-    edit_record(runs(bundle)[0], cost__parameters=1)
     reseal(bundle)

@@ -43,10 +43,10 @@ PAYLOADS = [
     f"\x00<\x00script>{RUN}</script>\u202e\u2066",
 ]
 EVERY = " ".join(PAYLOADS)
-SEEDS = [0, 1]
+SEEDS = [0]
 GOOD, FAILED = page_folder(PAYLOADS[6]), page_folder(PAYLOADS[1])
 HOSTILE_PAGES = ["index.html", "tiny/index.html", f"tiny/{GOOD}/index.html", f"tiny/{GOOD}/seed-0.html",
-                 f"tiny/{FAILED}/index.html", f"tiny/{FAILED}/seed-1.html"]  # fmt: skip
+                 f"tiny/{FAILED}/index.html", f"tiny/{FAILED}/seed-0.html"]  # fmt: skip
 """One of every kind."""
 MODELS = """Array.from(document.querySelectorAll("#leaderboard tbody tr[data-model]"))
     .filter(row => !row.hidden && !row.parentElement.hidden).map(row => row.dataset.model)"""
@@ -97,10 +97,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("made")
-    sites.publish(sites.results(made / "results"), made / "site")
-    return made / "site"
+def folder(site_folder: Path) -> Path:
+    return site_folder
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +106,12 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     opened = Browser(tmp_path_factory.mktemp("profile"))
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="module", params=HOSTILE_PAGES)
+def opened(request: pytest.FixtureRequest, browser: Browser, hostile: Path) -> tuple[str, Page]:
+    """A hostile page, and its name."""
+    return request.param, browser.open(hostile / request.param)
 
 
 def canary(page: Page) -> bool:
@@ -122,9 +126,8 @@ def canary(page: Page) -> bool:
 # ---- hostile records
 
 
-@pytest.mark.parametrize("name", HOSTILE_PAGES)
-def test_no_script_of_a_record_or_plugin_runs_on_any_kind_of_page(browser: Browser, hostile: Path, name: str) -> None:
-    page = browser.open(hostile / name)
+def test_no_script_of_a_record_or_plugin_runs_on_any_kind_of_page(opened: tuple[str, Page], hostile: Path) -> None:
+    name, page = opened
     assert not canary(page)
     assert page.complaints() == []
     made = ["math", "iframe", "base", "animate", "object", "embed", "form", "b"]
@@ -141,9 +144,8 @@ def test_no_script_of_a_record_or_plugin_runs_on_any_kind_of_page(browser: Brows
     assert not [link for link in links if "script:" in link]
 
 
-@pytest.mark.parametrize("name", HOSTILE_PAGES)
-def test_the_hostile_text_is_read_as_text(browser: Browser, hostile: Path, name: str) -> None:
-    text = browser.open(hostile / name).evaluate("document.body.textContent")
+def test_the_hostile_text_is_read_as_text(opened: tuple[str, Page]) -> None:
+    text = opened[1].evaluate("document.body.textContent")
     for payload in PAYLOADS[:-1]:
         assert payload in text
     assert not {"\x00", "\u202e", "\u2066"} & set(text)
@@ -159,7 +161,7 @@ def test_pictures_of_samples_are_shown(browser: Browser, hostile: Path) -> None:
 
 
 def test_a_script_or_style_that_got_into_a_page_would_be_refused_by_its_policy(browser: Browser, hostile: Path) -> None:
-    for name in (HOSTILE_PAGES[1], HOSTILE_PAGES[3]):
+    for name in (HOSTILE_PAGES[0], HOSTILE_PAGES[3]):  # with a script of its own, and without
         broken = (hostile / name).with_name("broken.html")
         source = (hostile / name).read_text(encoding="utf-8")
         added = f'<main id="main">{PAYLOADS[0]}{PAYLOADS[3]}<div style="color:red"></div>'

@@ -85,7 +85,7 @@ def test_minor_ticks_stand_between_decades() -> None:
     assert minor[:9] == [2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 20.0]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(numbers, min_size=1, max_size=5), st.booleans())
 def test_ticks_of_any_values_are_few_rise_within_the_scale_and_say_different_numbers(
     values: list[float], log: bool
@@ -120,8 +120,8 @@ def test_numbers_at_axes_are_written_as_people_write_them(value: float, text: st
 # ---- names that are moved apart
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.floats(0, 400), max_size=20).map(sorted))
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.floats(0, 400), max_size=12).map(sorted))
 def test_spread_places_are_the_nearest_that_keep_their_distance(wanted: list[float]) -> None:
     from scipy.optimize import isotonic_regression
 
@@ -141,7 +141,7 @@ def test_more_names_than_fit_keep_equal_distances_within_the_plot() -> None:
 # ---- the Pareto front
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(small, ways, ways)
 def test_the_front_holds_all_points_that_no_other_dominates(points: list[Point], x_better: Any, y_better: Any) -> None:
     def costs(point: Point) -> tuple[float, float]:

@@ -88,7 +88,7 @@ def curve(model: str, *values: float, **changes: Any) -> Curve:
     return replace(found, **changes)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(some_curves, axes, axes, st.none() | numbers)
 def test_curves_of_any_numbers_and_names_stay_within_their_picture(
     drawn: list[Curve], x: Axis, y: Axis, real: float | None
@@ -96,13 +96,13 @@ def test_curves_of_any_numbers_and_names_stay_within_their_picture(
     check(curves(HOSTILE, HOSTILE, drawn, x, y, real))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(some_points, axes, axes)
 def test_points_of_any_numbers_and_names_stay_within_their_picture(drawn: list[Point], x: Axis, y: Axis) -> None:
     check(scatter(HOSTILE, HOSTILE, drawn, x, y, front=True))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.dictionaries(st.integers(0, 9), st.lists(st.tuples(numbers, numbers), max_size=4)), axes, axes)
 def test_curves_of_seeds_of_any_numbers_stay_within_their_picture(series: dict[int, Any], x: Axis, y: Axis) -> None:
     check(seed_curves(HOSTILE, HOSTILE, series, x, y))

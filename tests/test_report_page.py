@@ -51,15 +51,13 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return sites.results(tmp_path_factory.mktemp("made") / "results")
+def store(site_store: Store) -> Store:
+    return site_store
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, store: Store) -> Path:
-    target = tmp_path_factory.mktemp("published") / "site"
-    assert sites.publish(store, target) == []
-    return target
+def folder(site_folder: Path) -> Path:
+    return site_folder
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,11 @@ from genbench.store import Loaded, Store
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return sites.results(tmp_path_factory.mktemp("made") / "results")
+    """A run of each of two benchmarks."""
+    store = Store(tmp_path_factory.mktemp("made") / "results")
+    for of in (factories.benchmark(), factories.benchmark(**sites.SECOND)):
+        sites.commit(store, factories.record("toy", of=of), {})
+    return store
 
 
 def test_publishing_again_replaces_what_was_published_and_nothing_else(store: Store, tmp_path: Path) -> None:
@@ -32,16 +36,17 @@ def test_publishing_again_replaces_what_was_published_and_nothing_else(store: St
     sites.publish(store, target, factories.benchmark())
     left = {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()}
     assert not [name for name in left if name.startswith("second/") and name != "second/mine.txt"]
-    assert {".git", "CNAME", "second/mine.txt", "tiny/toy/seed-4.html"} <= left
+    assert {".git", "CNAME", "second/mine.txt", "tiny/toy/seed-0.html"} <= left
     assert "second" not in (target / "index.html").read_text(encoding="utf-8")
     listed = (target / SITE).read_text().splitlines()[1:]
     assert set(listed) == left - {".git", "CNAME", "second/mine.txt", SITE}
 
 
-def test_publishing_again_what_has_not_changed_changes_no_page(store: Store, tmp_path: Path) -> None:
-    roots = (tmp_path / "first", tmp_path / "again")
-    for root in roots:
-        sites.publish(store, root)
+def test_publishing_again_what_has_not_changed_changes_no_page(
+    site_store: Store, site_folder: Path, tmp_path: Path
+) -> None:
+    roots = (site_folder, tmp_path / "again")
+    sites.publish(site_store, roots[1])
     first, second = (
         {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()} for root in roots
     )

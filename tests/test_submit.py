@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from genbench.engine.nats import load_nats
 from genbench.errors import GenbenchError, RecordError
 from genbench.plugins import discover
-from genbench.record import Record
+from genbench.record import Milestone, Record
 from genbench.submission.bounds import BOUNDS, why_out_of_bounds
 from genbench.submission.bundle import MANIFEST, file_findings, read_manifest, why_no_file
 from genbench.submission.checks import Known, likeness_findings, speed_findings, too_good
@@ -88,7 +88,7 @@ def test_a_manifest_that_is_deep_huge_or_no_json_is_refused(tmp_path: Path, text
         read_manifest(tmp_path)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     files=st.dictionaries(st.text(max_size=40), st.one_of(st.none(), st.integers(), st.text(max_size=5)), max_size=4)
 )
@@ -181,6 +181,9 @@ def test_a_score_out_of_its_bounds_is_told(name: str, value: float, good: bool) 
     assert (why_out_of_bounds(name, value) is None) == good
 
 
+MILESTONE = Milestone(0.5, 1, 10, 1.0, 1.0, {})
+
+
 def found_in(record: Record) -> set[str]:
     of = factories.benchmark()
     return {finding.check for finding in record_findings(of, record, SPECS, set(SPECS))}
@@ -207,6 +210,14 @@ def test_an_honest_record_is_consistent() -> None:
         ({"budget": {"threads": 64}}, "budget"),
         ({"budget": {"images": 5000}}, "benchmark"),
         ({"cost": {"train_flops": 1.0}}, "consistency"),
+        ({"cost": {"parameters": 1}}, "consistency"),
+        ({"cost": {"peak_memory": 0}}, "consistency"),
+        ({"cost": {"samples_per_second": 1e9, "sample_seconds": 1.0}}, "consistency"),
+        ({"cost": {"samples_per_second": "many"}}, "cost"),
+        ({"cost": {"stage_seconds": {"train": -1.0}}}, "cost"),
+        ({"cost": {"surprise": 1.0}}, "cost"),
+        ({"status": "lost", "reason": "the disk", "scores": {}}, "status"),
+        ({"status": "failed", "reason": "NaN", "scores": {}, "milestones": [MILESTONE]}, "milestones"),
         ({"started": "2031-01-01T00:00:00+00:00"}, "times"),
         ({"started": "yesterday"}, "times"),
         ({"attempts": []}, "attempts"),
@@ -216,7 +227,8 @@ def test_an_honest_record_is_consistent() -> None:
 def test_a_record_that_contradicts_itself_or_its_benchmark_is_told(changes: dict[str, Any], check: str) -> None:
     record = honest()
     merged = {
-        key: {**getattr(record, key), **value} if isinstance(value, dict) else value for key, value in changes.items()
+        key: {**getattr(record, key), **value} if isinstance(value, dict) and value else value
+        for key, value in changes.items()
     }
     assert check in found_in(replace(record, **merged))
 
@@ -300,6 +312,7 @@ HONEST = {
         ({"training_copies": 0.95}, False, ("failure", "replayed training data")),
         ({"training_copies": 0.1}, True, ("warning", "exact copies")),
         ({"near_training": 0.2}, True, ("warning", "near copies")),
+        ({"near_training": 0.6, "training_copies": 0.01}, True, ("failure", "replayed training data")),
         ({"held_out_copies": 0.02}, True, ("failure", "test data among the samples")),
         ({"toward_held_out": 0.7}, True, ("warning", "nearer to the test data")),
         ({"toward_held_out": 0.95}, True, ("failure", "nearer to the test data")),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from genbench.leaderboard import Leaderboard
     from genbench.plugins import Registry
     from genbench.record import Record
-    from genbench.store import Store
+    from genbench.results import Results
 
 FORMATS = ("rich", "md", "csv", "latex", "json")
 
@@ -102,8 +102,8 @@ def command(
       genbench table --json | jq '.rows[] | {model, fid: .scores.fid.mean}'
     """
     from genbench.collector import without_collector
+    from genbench.results import Results
     from genbench.selection import load_benchmark, parse_budget
-    from genbench.store import Store
 
     format_ = "json" if as_json else format_
     if columns is not None and format_ in ("csv", "json"):
@@ -112,7 +112,9 @@ def command(
     with without_collector():
         registry = load_registry()
         chosen = load_benchmark(registry, benchmark, dev, parse_budget(budget), division)
-        board = read_leaderboard(Store(results), chosen, registry, sort, _run_command(benchmark, dev, budget, division))
+        board = read_leaderboard(
+            Results(results), chosen, registry, sort, _run_command(benchmark, dev, budget, division)
+        )
         view = board.only(models, verified)
         if verified is not None and all(row.anchor for row in view.rows):
             raise NothingSelected(f"no contender is verified at level {verified}; see `genbench verify --help`")
@@ -120,7 +122,7 @@ def command(
 
 
 def read_leaderboard(
-    store: Store, benchmark: Benchmark, registry: Registry, sort: str | None, run_command: str
+    store: Results, benchmark: Benchmark, registry: Registry, sort: str | None, run_command: str
 ) -> Leaderboard:
     """The leaderboard of what the results folder holds.
 
@@ -141,7 +143,7 @@ def read_leaderboard(
 def print_leaderboard(benchmark: Benchmark, registry: Registry, records: Sequence[Record]) -> None:
     """The table of ``records`` on the terminal, as ``genbench run`` ends with."""
     from genbench.leaderboard import from_registry
-    from genbench.store import Loaded
+    from genbench.results import Loaded
 
     _show(from_registry(benchmark, registry, Loaded(list(records), [])), "rich")
 

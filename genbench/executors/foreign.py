@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genbench.claims import of_attempt
-from genbench.commits import UNTRUSTED
 from genbench.disk import Disk, is_there, read_file
 from genbench.errors import RecordError, clean
 from genbench.job import MEASURED, SEEN, ForeignMetrics, Job
 from genbench.record import Score
+from genbench.results import UNTRUSTED
 from genbench.specs import MetricSpec
 from genbench.strict_json import strict_json
 

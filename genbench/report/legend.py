@@ -281,14 +281,23 @@ def _flattery(board: Leaderboard) -> list[str]:
     """What the audits would have seen, of the likelihoods that they have an inequality for: estimates have none."""
     passed = [(row, cell) for row, _, cell in board.shown() if cell.is_likelihood and cell.audited]
     tested = [(row, cell.smallest_flattery) for row, cell in passed if cell.kind != "estimate"]
-    seen = [flattery for _, flattery in tested if flattery is not None]
-    unknown = ", ".join(dict.fromkeys(named(row) for row, flattery in tested if flattery is None))
+    seen = [least for _, least in tested if least is not None]
+    unknown = _listed(list(dict.fromkeys(named(row) for row, least in tested if least is None)))
     if not tested:
         return []
     if not seen:
         return [f"Likelihoods passed an audit; the flattery that it sees is unknown for {unknown}."]
     but = f"; unknown for {unknown}" if unknown else ""
-    return [f"Likelihoods passed an audit that sees a flattery of {significant(max(seen), 2)} bits/dim or more{but}."]
+    return [f"Likelihoods passed an audit that sees a flattery of {flattery(max(seen), board)} or more{but}."]
+
+
+def flattery(bits_per_dim: float, board: Leaderboard) -> str:
+    """By how much a likelihood would have to flatter itself for its audit to see it; where likelihoods have another
+    unit, such as bits a letter, also of a whole example: padding has dimensions and no letters."""
+    text = f"{significant(bits_per_dim, 2)} bits/dim"
+    if all(column.unit == "bits/dim" for column in board.columns if column.group == "likelihood"):
+        return text
+    return f"{text} ({significant(bits_per_dim * board.benchmark.dataset.data.dims, 2)} bits an example)"
 
 
 def _copying(board: Leaderboard) -> list[str]:
@@ -306,35 +315,32 @@ def _effective(cells: list[Cell]) -> str:
 
 
 def _flags(board: Leaderboard) -> list[str]:
-    """A line for each row with flagged scores."""
-    lines = []
-    copied = False
+    """A line for the rows that may be copying with the same tests in as many seeds, and one for each other flag."""
+    copying: dict[str, list[str]] = {}
+    warned: list[str] = []
     for row in board.rows:
-        flagged = [(column, row.scores[column.key]) for column in board.columns if _flagged(row.scores.get(column.key))]
-        copying = [
+        cells = ((column, row.scores.get(column.key)) for column in board.columns)
+        flagged = [(column, cell) for column, cell in cells if cell is not None and cell.flags]
+        tests = [
             f"{column.title} in {len(cell.flags)} of {len(cell.values)} seeds"
             for column, cell in flagged
             if column.group == "copying"
         ]
-        if copying:
-            lines.append(f"{FLAGGED} may be copying: {named(row)}: {', '.join(copying)}.")
-            copied = True
-        lines += [
+        if tests:
+            copying.setdefault(", ".join(tests), []).append(named(row))
+        warned += [
             f"{FLAGGED} warning: {column.title} of {named(row)} ({len(cell.flags)}/{len(cell.values)} seeds): "
             + shortened(next(iter(cell.flags.values())))
             for column, cell in flagged
             if column.group != "copying"
         ]
-    if copied:
+    lines = _fewer([f"{FLAGGED} may be copying: {_listed(names)}: {found}." for found, names in copying.items()])
+    if copying:
         lines.append(
             f"{FLAGGED} means: nearer to the training data than 99 of 100 honest held-out sets are. So an honest model "
             "has one in a hundred of its seeds and tests flagged."
         )
-    return lines
-
-
-def _flagged(cell: Cell | None) -> bool:
-    return cell is not None and bool(cell.flags)
+    return [*lines, *_fewer(warned)]
 
 
 def real_value(board: Leaderboard, key: str) -> float | None:

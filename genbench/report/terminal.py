@@ -8,7 +8,7 @@ from itertools import groupby
 
 from rich.cells import cell_len, chop_cells
 from rich.console import Console
-from rich.text import Text
+from rich.text import Span, Text
 
 from genbench.columns import Column
 from genbench.leaderboard import Leaderboard
@@ -82,6 +82,7 @@ class _Cells:
     def __init__(self, view: Leaderboard) -> None:
         self.view = view
         self._decimals = decimals_of(view)
+        self._numbers: dict[str, list[Number]] = {}
         self._made: dict[tuple[str, Intervals], tuple[_Column, int]] = {}
 
     def columns(self, layout: Layout) -> list[_Column]:
@@ -132,7 +133,9 @@ class _Cells:
             title = COST_TITLES[key].split(" ", 1)
             return _Column("cost", title, [[(cost(row.costs[key]), "")] for row in rows])
         (column,) = [column for column in self.view.columns if column.key == key]
-        cells = _scores([score(row, column, self._decimals[key]) for row in rows], intervals)
+        if key not in self._numbers:
+            self._numbers[key] = [score(row, column, self._decimals[key]) for row in rows]
+        cells = _scores(self._numbers[key], intervals)
         width = max((cell_len(text) for cell in cells for text, _ in cell), default=0)
         return _Column(column.group, _title(column, intervals, width), cells)
 
@@ -211,13 +214,16 @@ def _titles(columns: Sequence[_Column], widths: Sequence[int], gap: str) -> Iter
 def _row_lines(columns: Sequence[_Column], widths: Sequence[int], gap: str, place: int, style: str) -> Iterator[Text]:
     cells = [column.cells[place] for column in columns]
     for index in range(max(map(len, cells))):
-        line = Text(style=style)
+        line, spans = "", []
         for column, cell, width in zip(columns, cells, widths, strict=True):
             text, of = cell[index] if index < len(cell) else ("", "")
-            line.append(_padded(text, width, column.left), style=of)
-            line.append(gap)
-        line.rstrip()
-        yield line
+            padded = _padded(text, width, column.left)
+            if of:
+                spans.append(Span(len(line), len(line) + len(padded), of))
+            line += padded + gap
+        whole = Text(line, style=style, spans=spans)
+        whole.rstrip()
+        yield whole
 
 
 def _padded(text: str, width: int, left: bool) -> str:

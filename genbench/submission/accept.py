@@ -93,6 +93,9 @@ class _Entry:
 def _accept_model(store: Store, benchmark: Benchmark, runs: Sequence[Verdict]) -> list[Accepted]:
     """Write the runs of a model, after it is known that all can be."""
     entries = [_entry(store, benchmark, verdict) for verdict in runs]
+    keys = [entry.key for entry in entries]
+    twice = "is in what was verified twice; accept one bundle of a model at a time"
+    entries = [entry if keys.count(entry.key) == 1 else replace(entry, refused=twice) for entry in entries]
     refused = [entry for entry in entries if entry.refused is not None]
     if not refused and (others := _others(store, entries)):
         why = f"of this model {', '.join(others)} stand there, which are not in what was verified; submit all seeds"

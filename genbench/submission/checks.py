@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from genbench.store import Loaded
 
 REPLAYED_IMAGES, REPLAYED_TEXTS = 0.5, 0.9
-"""Shares of samples at which they are a replay: images that equal training examples or are nearer to one than nearly all
-held-out data are, so that a little noise does not hide it; texts that equal one. An honest model of short words gives up to
-0.45 of them, since most words there are stand in the training data."""
+"""Shares of samples at which they are a replay: images that equal a training example or are nearer to one than nearly
+all held-out data are, so that a little noise does not hide it; texts that equal one. An honest model of short words
+gives up to 0.45 of them, since most words there are stand in the training data."""
 HELD_OUT_COPIES = 0.01
 """The share of images that equal held-out ones at which they were known."""
 NEAR = 0.05
@@ -35,8 +35,8 @@ Honest runs have 0.39 to 0.58 on digits and 0.37 to 0.64 on words."""
 REPEATED = 0.01
 """The share of images that equal an earlier one; a model that has collapsed does so too."""
 ALIKE = 1e-4
-"""Relative difference below which all quality scores of two runs are the same. The most alike of all pairs of 390 honest
-runs differ by 1.4e-2 in at least one of them."""
+"""Relative difference below which all quality scores of two runs are the same. The most alike pair of 390 honest runs
+differs by 1.3e-2 in at least one of them."""
 COMPARABLE = 2.0
 """Factor within which the FLOPs of two models are comparable."""
 TOO_GOOD_LEVEL = 0.99

@@ -6,13 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from genbench.leaderboard import Leaderboard
+from genbench.leaderboard import Leaderboard, is_real
 from genbench.report import legend
 from genbench.report.numbers import score
 from genbench.report.site import commands
 from genbench.report.site.context import Context
 from genbench.report.site.figures import Figure
-from genbench.report.site.metrics import cost_titles, is_real
+from genbench.report.site.metrics import cost_titles
 from genbench.report.site.pictures import Samples
 from genbench.report.site.table import table
 from genbench.report.site.templates import render
@@ -48,7 +48,7 @@ def page(
         metrics=context.metrics,
         costs=cost_titles(board),
         problems=legend.problems(board),
-        explanations=legend.explanations(board),
+        explanations=_explanations(board),
         omissions=legend.omissions(board),
         figures=figures,
         gallery=_gallery(context, gallery),
@@ -60,6 +60,12 @@ def page(
         runs=sum(len(row.records) for row in context.own),
         updated=context.updated,
     )
+
+
+def _explanations(board: Leaderboard) -> list[str]:
+    """The table's legend; how much each score varies stands where the score is explained."""
+    told = legend.variance(board)
+    return [line for line in legend.explanations(board) if line not in told]
 
 
 def _gallery(context: Context, gallery: Mapping[str, Samples]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from genbench.columns import ESTIMATE, HIGHER_IS_BETTER, Column
 from genbench.comparability import identity
-from genbench.leaderboard import REAL, Leaderboard
+from genbench.leaderboard import Leaderboard, is_real
 from genbench.record import Record, Score
 from genbench.report.legend import real_value
 from genbench.report.numbers import COST_TITLES
@@ -84,7 +84,7 @@ def milestone_curves(
         KeyError: if the leaderboard has no such column.
     """
     column, groups = _column(board, metric), groups or {}
-    rows = [row for row in board.rows if metric in row.scores and not (is_real(row))]
+    rows = [row for row in board.rows if metric in row.scores and not is_real(row)]
     scores = {row.model: _at_milestones(row, column) for row in rows}
     ways = Counter(way for of in scores.values() for way in {(score.kind, identity(score)) for _, _, score in of})
     usual = dict(sorted(ways, key=lambda entry: (ways[entry], entry)))  # the commonest last

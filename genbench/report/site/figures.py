@@ -24,7 +24,7 @@ from genbench.report.site.scatter import scatter
 from genbench.report.site.training import Curve
 from genbench.rows import Row
 
-IMAGES = Axis("training images")
+EXAMPLES = Axis("training examples")
 SPEED = "samples_per_second"
 
 
@@ -75,7 +75,7 @@ def of_model(context: Context, row: Row, training: Mapping[int, Mapping[str, Cur
     names = dict.fromkeys(name for figures in training.values() for name in figures)
     for index, name in enumerate(names):
         lines = {seed: figures[name] for seed, figures in training.items() if name in figures}
-        chart = seed_curves(f"Training: {name}", f"{name} against training images, a line a seed.", lines, IMAGES,
+        chart = seed_curves(f"Training: {name}", f"{name} against training examples, a line a seed.", lines, EXAMPLES,
                             Axis(name))  # fmt: skip
         found.append(Figure(f"training-{index}", name, "As the model logged it while it trained.", chart))
     return found

@@ -25,6 +25,8 @@ JOIN = 22.0
 FONT = 12.0
 ROW = 19.0
 """Height of a line of the legend, or of notes."""
+NOTES = 6.0
+"""Between the axis' label and the notes."""
 LONGEST = 190.0
 """Pixels of a name in a chart, where nothing else bounds it."""
 
@@ -105,9 +107,9 @@ def drawing(
     """
     above, rows = _legend(legend, frame.width)
     down = rows * ROW
-    height = frame.height + down + ROW * len(notes)
+    height = frame.height + down + (ROW * len(notes) + NOTES if notes else 0)
     told = [
-        element("text", note, class_="chart-note", x=LEFT, y=frame.height + down + ROW * index + 4)
+        element("text", note, class_="chart-note", x=LEFT, y=frame.height + down + ROW * index + NOTES + 4)
         for index, note in enumerate(notes)
     ]
     content = joined([above, element("g", _axes(frame), *body, transform=f"translate(0 {down:g})"), *told])

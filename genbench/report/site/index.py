@@ -63,7 +63,7 @@ def summary_of(context: Context) -> Summary:
     board, benchmark = context.board, context.board.benchmark
     quality, likelihood = context.quality, context.likelihood
     budget = benchmark.budget
-    spend = f"{budget.images:,} images" + (f" or {budget.flops / 1e12:g} TFLOP" if budget.flops else "")
+    spend = f"{budget.images:,} examples" + (f" or {budget.flops / 1e12:g} TFLOP" if budget.flops else "")
     evaluators = [entry.name for entry in (benchmark.evaluator, benchmark.second_evaluator) if entry]
     return Summary(
         context.folder,

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from genbench.columns import HIGHER_IS_BETTER, OURS, Column
-from genbench.leaderboard import REAL, Leaderboard
+from genbench.leaderboard import REAL, Leaderboard, is_real
 from genbench.report import legend
 from genbench.report.numbers import ARROWS, COST_TITLES, decimals_of, score
 from genbench.report.site.blindness import BLIND, COPYING
 from genbench.report.site.templates import slug
-from genbench.rows import Row
 
 COSTS_MEAN = {
     "parameters": "Trainable numbers of all networks of the model.",
@@ -105,11 +104,6 @@ def cost_titles(board: Leaderboard) -> list[dict[str, str]]:
          "first": "descending" if key in HIGHER_IS_BETTER else "ascending"}
         for key in board.costs
     ]  # fmt: skip
-
-
-def is_real(row: Row) -> bool:
-    """Whether a row's samples are real data."""
-    return row.anchor and row.model == REAL
 
 
 def _measured(board: Leaderboard, column: Column) -> str:

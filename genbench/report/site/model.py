@@ -6,20 +6,23 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from genbench.columns import COSTS
-from genbench.leaderboard import Leaderboard
+from genbench.leaderboard import Leaderboard, is_real
 from genbench.record import Audit, Record
 from genbench.report import legend
 from genbench.report.numbers import cost, score, significant
 from genbench.report.site import commands
 from genbench.report.site.context import Context
 from genbench.report.site.figures import Figure
-from genbench.report.site.metrics import cost_titles, is_real
+from genbench.report.site.metrics import cost_titles
 from genbench.report.site.pictures import Samples
 from genbench.report.site.table import bar, likelihood_kind
 from genbench.rows import Cell, Row
 
 if TYPE_CHECKING:
     from genbench.report.nearest import Nearest
+
+ENDED = {"images": "examples", "flops": "compute", "seconds": "the clock", "max_epochs": "its own number of epochs"}
+"""What ended a training, by the word for it in records; third parties may have others."""
 
 
 def view(
@@ -58,15 +61,16 @@ def view(
         "samples": samples,
         "nearest": nearest,
         "costs": _costs(context.board, row),
-        "audits": _audits(row.records),
+        "audits": _audits(row.records, context.board),
         "updated": context.updated,
         "command": commands.of_model(context, row.model),
     }
 
 
 def _run(record: Record) -> dict[str, Any]:
+    ended = str(record.spent.get("ended_by", ""))
     return {"seed": record.seed, "status": record.status, "reason": legend.shortened(record.reason or ""),
-            "ended_by": str(record.spent.get("ended_by", "")), "finished": record.finished[:10]}  # fmt: skip
+            "ended_by": ENDED.get(ended, ended), "finished": record.finished[:10]}  # fmt: skip
 
 
 def _scores(context: Context, row: Row) -> list[dict[str, Any]]:
@@ -108,21 +112,21 @@ def _costs(board: Leaderboard, row: Row) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _audits(records: Sequence[Record]) -> list[dict[str, Any]]:
+def _audits(records: Sequence[Record], board: Leaderboard) -> list[dict[str, Any]]:
     """The distinct audits of the records with the seeds that they stand in: the audit is of the model."""
     found: dict[tuple[str, str], tuple[Audit, list[int]]] = {}
     for record in records:
         if record.audit is not None:
             found.setdefault((record.audit.key, record.audit.verdict), (record.audit, []))[1].append(record.seed)
-    return [{**audit_view(audit), "of": sorted(seeds)} for audit, seeds in found.values()]
+    return [{**audit_view(audit, board), "of": sorted(seeds)} for audit, seeds in found.values()]
 
 
-def audit_view(audit: Audit) -> dict[str, Any]:
+def audit_view(audit: Audit, board: Leaderboard) -> dict[str, Any]:
     """An audit as the pages show it."""
     return {
         "verdict": audit.verdict,
         "reason": audit.reason or "",
-        "sees": "" if audit.smallest_flattery is None else significant(audit.smallest_flattery, 2),
+        "sees": "" if audit.smallest_flattery is None else legend.flattery(audit.smallest_flattery, board),
         "findings": [
             {"name": finding.name, "verdict": finding.verdict, "message": finding.message,
              "measured": "-" if finding.measured is None else significant(finding.measured),

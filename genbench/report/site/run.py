@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from genbench.columns import COSTS
 from genbench.record import Record, Score
 from genbench.report import legend
 from genbench.report.artifacts import PICTURE
-from genbench.report.numbers import significant
+from genbench.report.numbers import cost, significant
 from genbench.report.site import commands
 from genbench.report.site.context import Context
 from genbench.report.site.metrics import Metric
@@ -19,7 +20,7 @@ from genbench.report.site.templates import render
 from genbench.rows import FLAGGED, MARKS, UNAUDITED, Row
 from genbench.verification import LEVELS, Verification
 
-BUDGETED = (("images", "Training images", 1.0), ("flops", "Training TFLOP", 1e-12),
+BUDGETED = (("images", "Training examples", 1.0), ("flops", "Training TFLOP", 1e-12),
             ("seconds", "Training seconds", 1.0), ("memory", "Memory, MiB", 2**-20),
             ("device_memory", "Device memory, MiB", 2**-20), ("parameters", "Parameters", 1.0))  # fmt: skip
 """Keys of a budget that a run spends of, their titles, and the factor to the title's unit."""
@@ -49,9 +50,9 @@ def page(
         scores=_scores(record, context.metrics),
         withheld=legend.withheld(record),
         spent=_spent(record),
-        costs=_flat({key: value for key, value in record.cost.items() if key != "parameters"}),
+        costs=_costs(record),
         milestones=_milestones(record, context.metrics),
-        audit=audit_view(record.audit) if record.audit else None,
+        audit=audit_view(record.audit, context.board) if record.audit else None,
         attempts=_attempts(record),
         environment=_flat(record.environment),
         artifacts=[{"name": name, "hash": value, "file": files.get(name, "")} for name, value in
@@ -111,13 +112,20 @@ def _spent(record: Record) -> list[dict[str, Any]]:
     return found
 
 
+def _costs(record: Record) -> dict[str, str]:
+    """The costs of the tables, in their units, and the seconds of each stage; parameters stand under the budget."""
+    found = {title: _number(source(record)) for key, title, source in COSTS if key != "parameters"}
+    stages = record.cost.get("stage_seconds", {})
+    return {title: cost(value) for title, value in found.items() if value is not None} | _flat({"Seconds": stages})
+
+
 def _milestones(record: Record, metrics: Sequence[Metric]) -> dict[str, Any]:
     """Scores at the milestones: a row a quantity, a column a milestone."""
     marks = record.milestones
     titles = {metric.key: metric.title for metric in metrics}
     names = dict.fromkeys(name for milestone in marks for name in milestone.scores)
     rows: list[list[str]] = [
-        ["Images", *(f"{m.images:,}" for m in marks)],
+        ["Examples", *(f"{m.images:,}" for m in marks)],
         ["TFLOP", *(significant(m.flops * 1e-12) for m in marks)],
         ["Seconds", *(significant(m.seconds) for m in marks)],
     ]

@@ -7,13 +7,13 @@ from typing import Any
 from markupsafe import Markup
 
 from genbench.columns import GROUPS, Column
-from genbench.leaderboard import Leaderboard
+from genbench.leaderboard import Leaderboard, is_real
 from genbench.report import legend
 from genbench.report.numbers import Number, cost, score
 from genbench.report.site.axes import Scale
 from genbench.report.site.charts import interval_bar
 from genbench.report.site.context import Context, ends_of
-from genbench.report.site.metrics import cost_titles, is_real
+from genbench.report.site.metrics import cost_titles
 from genbench.rows import Cell, Row
 
 KINDS = {"exact": "exact", "iwae": "bound", "bound": "bound", "estimate": "estimate"}
