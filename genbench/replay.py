@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from genbench.benchmark import NOT_USED
 from genbench.errors import GenbenchError, VerificationFailed
+from genbench.layout import VERIFICATION
 from genbench.matrix import PlannedRun, choose
 from genbench.record import Record, stable
 from genbench.selection import load_benchmark, select_model
 from genbench.store import RECORD, RunKey, Store, model_folder, sha256_of
-from genbench.verification import VERIFICATION
 
 if TYPE_CHECKING:
     from genbench.benchmark import Benchmark

@@ -6,7 +6,8 @@ FOLDER gets ``results/``, made of the published records of ``digits`` by perturb
 definitions of the benchmarks, which are that of ``digits`` under other names; what is there of the same size is used
 again. Whole processes are timed in turns, so that a busy machine slows all alike, and the ratio of their medians is
 printed: of ``genbench table`` of one benchmark to Python starting and pandas reading the same scores from one CSV.
-Loading is put beside ``json.loads`` of the same texts. ``--publish`` makes the site too, and weighs it.
+The byte code of all of them is kept, as that of installed packages is. Loading is put beside ``json.loads`` of the
+same texts. ``--publish`` makes the site too, and weighs it.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from genbench.layout import model_folder
 from genbench.plugins import discover
 from genbench.record import SCHEMA
+from genbench.results import Results
 from genbench.selection import load_benchmark
-from genbench.store import Store, model_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 GENBENCH = shutil.which("genbench", path=str(Path(sys.executable).parent)) or "genbench"
@@ -138,7 +140,7 @@ def write_csv(results: Path, benchmark: str, target: Path) -> None:
     rows = [
         {"model": record.model.name, "seed": record.seed, "status": record.status}
         | {key: score.value for key, score in record.scores.items()}
-        for record in Store(results).load(benchmark).records
+        for record in Results(results).load(benchmark).records
     ]
     pd.DataFrame(rows).to_csv(target, index=False)
 
@@ -154,6 +156,8 @@ def measure_table(folder: Path, paths: list[Path], rounds: int) -> None:
         "genbench table --format csv": [*table, "--format", "csv"],
     }
     os.environ["COLUMNS"] = "160"
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # it would have the source of genbench compiled at every start
+    os.environ["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
     found = in_turns(commands, rounds)
     wall, cpu = found["python, pandas.read_csv"]
     print(f"(a) the table of {paths[0].stem}, medians of {rounds} rounds: wall, processor, ratios")
@@ -163,7 +167,7 @@ def measure_table(folder: Path, paths: list[Path], rounds: int) -> None:
 
 def measure_load(folder: Path, repeats: int) -> None:
     """Loading all records, ``repeats`` times in turns with ``json.loads`` of their texts."""
-    store = Store(folder / "results")
+    store = Results(folder / "results")
     texts = [path.read_bytes() for path in sorted((folder / "results").glob("*/*/seed-*/record.json"))]
 
     def parse() -> int:
@@ -180,7 +184,7 @@ def measure_load(folder: Path, repeats: int) -> None:
     size = sum(map(len, texts)) / len(texts) / 1024
     print(f"(b) {len(texts)} records of {size:.0f} KiB, least of {repeats} rounds, processor seconds")
     print(f"    json.loads {plain:12.2f} s   {1000 * plain / len(texts):6.3f} ms each")
-    print(f"    Store.load {load:12.2f} s   {1000 * load / len(texts):6.3f} ms each   {load / plain:5.2f} x")
+    print(f"    Results.load {load:12.2f} s   {1000 * load / len(texts):6.3f} ms each   {load / plain:5.2f} x")
 
 
 def measure_publish(folder: Path, paths: list[Path]) -> None:

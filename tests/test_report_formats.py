@@ -317,6 +317,23 @@ def test_the_flattery_that_audits_see_leaves_out_estimates_and_names_the_unknown
     assert line.endswith("sees a flattery of 0.050 bits/dim or more; unknown for vae.")
 
 
+def test_the_flattery_of_likelihoods_in_another_unit_is_told_of_a_whole_example_too() -> None:
+    board = build(factories.benchmark(), factories.METRICS, Loaded([factories.record()], []))
+    assert legend.flattery(0.05, board) == "0.050 bits/dim"
+    letters = tuple(replace(column, unit="bits/letter") for column in board.columns if column.group == "likelihood")
+    assert board.benchmark.dataset.data.dims == 64
+    assert legend.flattery(0.05, replace(board, columns=letters)) == "0.050 bits/dim (3.2 bits an example)"
+
+
+def test_models_that_the_same_tests_flag_share_a_line() -> None:
+    metric = MetricSpec("nn_ratio", "NN ratio", "nowhere:nn", "higher", "copying")
+    flagged = {"nn_ratio": replace(factories.score(0.9, "higher"), flag="near")}
+    found = [factories.record(model, 0, more=flagged if model != "c" else {}) for model in "abc"]
+    board = build(factories.benchmark(), [*factories.METRICS, metric], Loaded(found, []))
+    lines = [line for line in legend.explanations(board) if "may be copying" in line]
+    assert lines == ["! may be copying: a, b: NN ratio in 1 of 1 seeds."]
+
+
 def test_costs_below_a_thousandth_are_mathematics_in_latex_and_names_with_signs_text_in_markdown() -> None:
     found = [factories.record("toy", seed, cost={"train_seconds": 1e-5}) for seed in range(5)]
     output = text.latex(build(factories.benchmark(), factories.METRICS, Loaded(found, []), anchors=()))

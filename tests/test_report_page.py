@@ -22,9 +22,11 @@ from genbench import cli
 from genbench.leaderboard import build
 from genbench.plugins import Registry, discover
 from genbench.report import site
+from genbench.report.nearest import Nearest
 from genbench.report.site.blindness import BLIND, COPYING
 from genbench.report.site.context import context_of, page_folder
 from genbench.report.site.index import leaders
+from genbench.report.site.templates import environment
 from genbench.report.site.training import MAX_POINTS, training_figures
 from genbench.store import Loaded, Store
 
@@ -267,6 +269,13 @@ def test_training_figures_are_finite_and_no_more_than_a_screen_shows(tmp_path: P
     assert list(figures) == ["loss"]
     assert len(figures["loss"]) <= MAX_POINTS
     assert figures["loss"][-1] == (64.0 * 999, 1 / 1000)
+
+
+def test_what_is_near_is_told_as_a_distance_and_as_how_many_samples_are_training_examples() -> None:
+    macros = environment().get_template("macros.html").module
+    found = Nearest("r", None, ((0.0, 2.0), (1.0, 2.0), (1.0, 1.0)), "letters", 1.0, 9)
+    assert str(macros.median(found)).strip() == "1 letter, 1 of 3 are training examples"  # type: ignore[attr-defined]
+    assert str(macros.distance(0.5, "letters")).strip() == "0.5 letters"  # type: ignore[attr-defined]
 
 
 # ---- what a reader types

@@ -278,9 +278,9 @@ def _results(results: Path) -> Iterator[Finding]:
 
 def _remedy(unreadable: Path) -> str:
     """What to do about what stands in a run's place and can't be read."""
+    from genbench.layout import VERIFICATION
     from genbench.newer import newer_schema
     from genbench.store import RECORD, SEED_FOLDER
-    from genbench.verification import VERIFICATION
 
     if unreadable.name == VERIFICATION:
         return "verify the run again with `genbench verify ... --accept`, or remove the file"

@@ -42,7 +42,7 @@ def render(template: str, root: str, script: bool, **values: object) -> str:
 
     code = markupsafe.Markup(_text(SCRIPT)) if script else ""
     policy = POLICY.format(script=_hash(code) if script else NO_SCRIPT)
-    page = _environment().get_template(template)
+    page = environment().get_template(template)
     return page.render(root=root, script=code, policy=policy, style=style_name(), version=__version__, **values)
 
 
@@ -75,10 +75,11 @@ def slug(text: str) -> str:
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """In which all templates are compiled."""
     import jinja2
 
-    environment = jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE / "templates"),
         autoescape=True,
         finalize=shown,
@@ -87,13 +88,13 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters |= {
+    made.filters |= {
         "slug": slug,
         "count": lambda number: f"{number:,}" if isinstance(number, int) else number,
         "significant": significant,
         "sentence": _sentence,
     }
-    return environment
+    return made
 
 
 @functools.cache
