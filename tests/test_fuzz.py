@@ -276,9 +276,9 @@ def test_printed_text_has_no_character_that_a_terminal_obeys(text: str) -> None:
     assert all(line.isprintable() for line in printable_lines(text).split("\n"))
     assert str(shown(text)).isprintable()
     document = {"x": text}
-    shown = json_text(document)
-    assert all(line.isprintable() for line in shown.split("\n"))
-    assert json.loads(shown) == document
+    told = json_text(document)
+    assert all(line.isprintable() for line in told.split("\n"))
+    assert json.loads(told) == document
 
 
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
