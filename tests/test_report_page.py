@@ -16,6 +16,7 @@ import factories
 import html5lib
 import pytest
 import sites
+from installing import ROOT
 
 import genbench.plugins
 from genbench import cli
@@ -159,7 +160,7 @@ def test_a_metric_is_explained_with_n_evaluator_reference_real_data_and_what_it_
 
 
 def test_what_metrics_do_not_see_is_told_in_the_words_of_their_documentation() -> None:
-    text = (Path(genbench.__file__).parent.parent / "docs/metrics.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
     unlinked = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text).replace("`", "")
     plain = " ".join(unlinked.split()).replace(" (calibration)", "")
     for told in (*BLIND.values(), COPYING):

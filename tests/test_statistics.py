@@ -25,7 +25,6 @@ from genbench.statistics import (
     variance_components,
     welch,
 )
-from genbench.student import quantile, tail, tails
 
 SOURCE = importlib.util.spec_from_file_location("simulated_coverage", ROOT / "perf" / "coverage.py")
 assert SOURCE is not None
@@ -233,19 +232,6 @@ def test_ranks_are_those_of_welchs_test_of_each_pair_and_holms_correction(
         if p <= 0.05:
             found[j if test.value < float(test.log_scale) else i] += 1
     assert ranks(groups, "lower", log_scale) == found
-
-
-@given(st.floats(0, 1e9), st.floats(1, 1e4))
-def test_the_tail_of_students_t_is_scipys_for_one_value_and_for_many(t: float, degrees: float) -> None:
-    reference = pytest.approx(2 * scipy.stats.t.sf(t, degrees), rel=1e-9, abs=1e-290)
-    assert tail(t, degrees) == reference
-    assert tails(np.array([t, 0.0, math.inf]), np.full(3, degrees)).tolist() == [reference, 1.0, 0.0]
-
-
-@pytest.mark.parametrize("level", [0.5, 0.8, 0.95, 0.9999])
-def test_the_quantile_of_students_t_is_scipys_at_every_level_and_number_of_degrees(level: float) -> None:
-    for degrees in (1, 1.5, 2, 4, 7.3, 30, 1e4):
-        assert quantile(degrees, level) == pytest.approx(scipy.stats.t.ppf((1 + level) / 2, degrees), rel=1e-9)
 
 
 @pytest.mark.parametrize(("groups", "direction"), [([[1.0, 2.0], [1.0]], "lower"), ([[1.0, 2.0]] * 2, "none")])
