@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,16 @@ class _Listener:
         self._tell(run.key, record)
 
 
+@contextmanager
+def _elsewhere(registry: Registry, benchmark: Benchmark) -> Iterator[tuple[Path, Launcher, Context]]:
+    """A temporary results folder, processes to work in, and what runs of the benchmark need there."""
+    with (
+        tempfile.TemporaryDirectory(prefix="genbench-") as folder,
+        Launcher(benchmark.budget.threads, scoring=True) as launcher,
+    ):
+        yield Path(folder), launcher, make_context(registry, benchmark, Store(Path(folder)), launcher)
+
+
 def run_again(
     registry: Registry,
     benchmark: Benchmark,
@@ -64,11 +75,7 @@ def run_again(
     Raises:
         GenbenchError: if data are missing, or the machine refuses.
     """
-    with (
-        tempfile.TemporaryDirectory(prefix="genbench-") as folder,
-        Launcher(benchmark.budget.threads, scoring=True) as launcher,
-    ):
-        context = make_context(registry, benchmark, Store(Path(folder)), launcher)
+    with _elsewhere(registry, benchmark) as (_, launcher, context):
         executor = LocalExecutor(launcher, jobs or default_jobs(benchmark.budget.threads))
         executor.execute(runs, context, _Listener(tell))
 
@@ -108,13 +115,9 @@ def sample_again(
     Raises:
         GenbenchError: if data are missing, or the machine refuses.
     """
-    with (
-        tempfile.TemporaryDirectory(prefix="genbench-") as folder,
-        Launcher(benchmark.budget.threads, scoring=True) as launcher,
-    ):
-        context = make_context(registry, benchmark, Store(Path(folder)), launcher)
+    with _elsewhere(registry, benchmark) as (folder, launcher, context):
         for index, (run, record, source) in enumerate(runs):
-            work = Path(folder, str(index))
+            work = folder / str(index)
             work.mkdir()
             tell(index, _sampled(run, record, source, work, context, launcher))
             Disk().remove_tree(work)
