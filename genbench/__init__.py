@@ -5,9 +5,19 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 if _TYPE_CHECKING:
+    from genbench.api import check, compare, load_record, run, sample, score, table
     from genbench.benchmark import Benchmark
+    from genbench.errors import GenbenchError
     from genbench.frames import load_results
     from genbench.hookspecs import hookimpl
+    from genbench.listings import (
+        list_benchmarks,
+        list_datasets,
+        list_evaluators,
+        list_metrics,
+        list_models,
+        list_plugins,
+    )
     from genbench.model import Batch
     from genbench.record import Record
     from genbench.specs import Budget, DataFile, DatasetSpec, DataSpec, EvaluatorSpec, MetricSpec, ModelSpec
@@ -20,11 +30,25 @@ __all__ = [
     "DataSpec",
     "DatasetSpec",
     "EvaluatorSpec",
+    "GenbenchError",
     "MetricSpec",
     "ModelSpec",
     "Record",
+    "check",
+    "compare",
     "hookimpl",
+    "list_benchmarks",
+    "list_datasets",
+    "list_evaluators",
+    "list_metrics",
+    "list_models",
+    "list_plugins",
+    "load_record",
     "load_results",
+    "run",
+    "sample",
+    "score",
+    "table",
 ]
 __version__ = "0.1.0"
 
@@ -39,11 +63,25 @@ _HOMES = {
     "DataSpec": "specs",
     "DatasetSpec": "specs",
     "EvaluatorSpec": "specs",
+    "GenbenchError": "errors",
     "MetricSpec": "specs",
     "ModelSpec": "specs",
     "Record": "record",
+    "check": "api",
+    "compare": "api",
     "hookimpl": "hookspecs",
+    "list_benchmarks": "listings",
+    "list_datasets": "listings",
+    "list_evaluators": "listings",
+    "list_metrics": "listings",
+    "list_models": "listings",
+    "list_plugins": "listings",
+    "load_record": "api",
     "load_results": "frames",
+    "run": "api",
+    "sample": "api",
+    "score": "api",
+    "table": "api",
 }
 
 

@@ -54,6 +54,7 @@ class BudgetTable:
     device_memory_mib: Annotated[int, Gt(0), Le(2**33)] | None = None
     precision: Precision = "float32"
     compile: bool = False
+    runs_per_device: Annotated[int, Gt(0), Le(64)] = 1
 
     __pydantic_config__ = STRICT
 
@@ -114,7 +115,7 @@ class BenchmarkFile:
 
 
 PROSE = ("title", "description")
-NOT_USED = {"precision": "float32", "compile": False}
+NOT_USED = {"precision": "float32", "compile": False, "runs_per_device": 1}
 """Keys of ``[budget]`` that came later: with these values a definition is the one that it was without them."""
 
 
@@ -275,6 +276,10 @@ def _inconsistencies(checked: BenchmarkFile) -> Iterator[tuple[str, str]]:
         yield "metrics", f"must be distinct, not {_brief(checked.metrics)}"
     if sorted(set(checked.milestones)) != checked.milestones or checked.milestones[-1:] != [1.0]:
         yield "milestones", f"must rise and end with 1.0, not {_brief(checked.milestones)}"
+    if checked.budget.runs_per_device > 1 and checked.budget.device_memory_mib is None:
+        yield "budget.runs_per_device", "needs device_memory_mib: without it one run may take what the others need"
+    if checked.budget.runs_per_device > 1 and checked.budget.device == "cpu":
+        yield "budget.runs_per_device", "has a meaning on a device only, and device is 'cpu'"
     if checked.samples.milestone_n > checked.samples.n:
         found = checked.samples.milestone_n
         yield "samples.milestone_n", f"must be at most samples.n = {checked.samples.n}, not {found}"

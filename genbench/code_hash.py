@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
 import re
@@ -19,11 +20,15 @@ if TYPE_CHECKING:
 def code_sha256(spec: ModelSpec, plugin: Plugin) -> str:
     """SHA-256 of every file of the packages that a model is made of: the plugin's, factory's, config's, ``spec.code``.
 
+    Of a plugin in a single file, also what that imports from its own folder.
+
     Raises:
         GenbenchError: if one of them can't be found.
     """
     factory = spec.factory if isinstance(spec.factory, str) else spec.factory.__module__
     packages = {top_level(name) for name in (plugin.module, factory, spec.config.__module__, *spec.code)}
+    if plugin.root:
+        packages |= imported_beside(plugin.module, Path(plugin.root))
     return sha256_of_files(entry for package in sorted(packages) for entry in files_of(package, plugin.root))
 
 
@@ -47,26 +52,68 @@ def files_of(package: str, root: str = "") -> list[tuple[Path, str]]:
 
     Args:
         package: name of a package or module.
-        root: a folder in which it may be a single file that is not installed.
+        root: a folder in which it may stand without being installed.
 
     Raises:
         GenbenchError: if there is no such package.
     """
-    if root and (Path(root) / f"{package}.py").is_file():
-        return [(Path(root) / f"{package}.py", package)]
-    spec = importlib.util.find_spec(package)
-    if spec is None:
-        raise GenbenchError(f"the package {package!r}, named by a model's declaration, is not installed")
-    if not spec.submodule_search_locations:
-        return [(Path(str(spec.origin)), package)]
-    files: list[tuple[Path, str]] = []
-    for folder in map(Path, spec.submodule_search_locations):
-        files += [
-            (path, f"{package}/{path.relative_to(folder).as_posix()}")
-            for path in folder.rglob("*")
-            if path.is_file() and "__pycache__" not in path.parts
-        ]
+    beside = _beside(package, Path(root)) if root else None
+    if beside is None:
+        spec = importlib.util.find_spec(package)
+        if spec is None:
+            raise GenbenchError(f"the package {package!r}, named by a model's declaration, is not installed")
+        places = [Path(place) for place in spec.submodule_search_locations or [str(spec.origin)]]
+    else:
+        places = [beside]
+    if len(places) == 1 and not places[0].is_dir():
+        return [(places[0], package)]
+    files = [
+        (path, f"{package}/{path.relative_to(folder).as_posix()}")
+        for folder in places
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
     return sorted(files, key=lambda entry: entry[1])
+
+
+def imported_beside(module: str, root: Path) -> set[str]:
+    """Names of the modules and packages in the folder ``root`` that a module there imports, itself included.
+
+    Imports are read, not carried out, also those inside functions, and those of the modules found.
+
+    Raises:
+        OSError: if a file can't be read.
+    """
+    found: set[str] = set()
+    waiting = {module}
+    while waiting:
+        name = waiting.pop()
+        place = _beside(name, root)
+        if place is None or name in found:
+            continue
+        found.add(name)
+        for source in [place] if place.is_file() else place.rglob("*.py"):
+            waiting |= _imports(source)
+    return found
+
+
+def _beside(package: str, root: Path) -> Path | None:
+    """The file or folder of a package in ``root``, or None."""
+    if (root / package / "__init__.py").is_file():
+        return root / package
+    return root / f"{package}.py" if (root / f"{package}.py").is_file() else None
+
+
+def _imports(source: Path) -> set[str]:
+    """The top-level names that a Python file imports; none of a file that is no Python, which can't be imported."""
+    try:
+        nodes = list(ast.walk(ast.parse(source.read_bytes())))
+    except (SyntaxError, ValueError):
+        return set()
+    plain = {top_level(alias.name) for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return plain | {
+        top_level(node.module) for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level
+    }
 
 
 def top_level(name: str) -> str:

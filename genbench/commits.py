@@ -19,9 +19,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genbench.claims import Claim, Work
-from genbench.disk import hash_inside, is_folder, is_there
 from genbench.errors import RecordError, StoreError
 from genbench.layout import RECORD
+from genbench.reading import hash_inside, is_folder, is_there
 from genbench.record import Record, parse
 from genbench.results import UNTRUSTED, read_record
 

@@ -58,6 +58,12 @@ def bytes_to_download(spec: DatasetSpec) -> int:
     return bytes_missing(spec, paths.files_cache())
 
 
+def download_notice(spec: DatasetSpec) -> str | None:
+    """What to tell somebody who waits while the data set is downloaded; None if nothing will be."""
+    missing = bytes_to_download(spec)
+    return f"data set {spec.name}: {size_text(missing)} to download" if missing and not paths.offline() else None
+
+
 def size_text(size: int) -> str:
     """Bytes for people: ``162.2 MiB``."""
     return f"{size / 2**20:.1f} MiB"

@@ -14,14 +14,13 @@ import errno
 import hashlib
 import os
 import secrets
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-CHUNK = 1 << 20
-"""Bytes that are copied at once."""
+from genbench.reading import CHUNK, digest_of, is_folder, open_inside
+
 MAX_LEVELS = 100_000
 """Folders inside one another that a plugin may leave."""
 REMOVAL_SECONDS = 2.0
@@ -129,7 +128,7 @@ class Disk:
             if not copy and os.fstat(descriptor).st_nlink == 1 and self._linked(source, target):
                 with open_inside(target) as linked:
                     self.calls.sync(linked)
-                    return _digest(linked)
+                    return digest_of(linked)
             digest = hashlib.sha256()
             with self._created(target) as copied:
                 while chunk := os.read(descriptor, CHUNK):
@@ -268,91 +267,3 @@ class Disk:
         """Take away what could not be written; the error that is being raised says more than that this failed too."""
         with suppress(OSError):
             self.calls.unlink(path)
-
-
-# Reading, which changes nothing.
-
-
-def is_folder(path: Path) -> bool:
-    """Whether a folder stands there, which a link to one is not."""
-    try:
-        return stat.S_ISDIR(os.lstat(path).st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-
-
-def is_there(path: Path) -> bool:
-    """Whether anything stands there, a dangling link included."""
-    try:
-        os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    return True
-
-
-def read_file(path: Path, limit: int, below: Path | None = None) -> bytes:
-    """The content of a regular file of at most ``limit`` bytes; it is no link, nor below ``below`` in one.
-
-    Raises:
-        OSError: FileNotFoundError where there is none, ELOOP or ENOTDIR for a link, EINVAL for what is no regular file,
-            EFBIG for one that is too large.
-    """
-    with open_inside(path, below) as descriptor:
-        # A file may grow while it is read, so its size is no promise.
-        content = bytearray()
-        while len(content) <= limit and (chunk := os.read(descriptor, min(CHUNK, limit + 1 - len(content)))):
-            content += chunk
-    if len(content) > limit:
-        raise OSError(errno.EFBIG, f"larger than {limit} bytes", str(path))
-    return bytes(content)
-
-
-def sha256_of(path: Path) -> str:
-    """``sha256:<hex>`` of a file's content; a link that someone has named is followed."""
-    with path.open("rb") as stream:
-        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
-
-
-def hash_inside(path: Path, below: Path) -> str:
-    """``sha256:<hex>`` of the content of a regular file; links below ``below`` are refused as in :func:`read_file`."""
-    with open_inside(path, below) as descriptor:
-        return _digest(descriptor)
-
-
-@contextmanager
-def open_inside(path: Path, below: Path | None = None) -> Iterator[int]:
-    """A descriptor to read a regular file by, which is neither waited for (a FIFO) nor followed (a link).
-
-    Unlike :func:`genbench.foreign_files.open_regular` it looks at the folders on the way too, and has no cap.
-
-    Raises:
-        OSError: as of :func:`read_file`.
-    """
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    if below is None:
-        descriptor = os.open(path, flags)
-    else:
-        *folders, name = path.relative_to(below).parts
-        if ".." in folders:
-            raise OSError(errno.EINVAL, "leads out of its folder", str(path))
-        inside = os.open(below, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            for folder in folders:
-                outer, inside = inside, os.open(folder, os.O_DIRECTORY | flags, dir_fd=inside)
-                os.close(outer)
-            descriptor = os.open(name, flags, dir_fd=inside)
-        finally:
-            os.close(inside)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "is no regular file", str(path))
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _digest(descriptor: int) -> str:
-    digest = hashlib.sha256()
-    while chunk := os.read(descriptor, CHUNK):
-        digest.update(chunk)
-    return f"sha256:{digest.hexdigest()}"

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from genbench.benchmark import LikelihoodTable, SamplesTable
-from genbench.disk import Disk, hash_inside, read_file
+from genbench.disk import Disk
 from genbench.executors.mark import MAX_BYTES as MAX_MARK_BYTES
+from genbench.reading import hash_inside, read_file
 from genbench.record import BenchmarkId, ModelId
 from genbench.specs import Budget, DataSpec, EvaluatorSpec, LikelihoodKind, MetricSpec
 from genbench.versions import versions
@@ -25,7 +26,6 @@ each third party that brought metrics; neither can fail a run."""
 
 CHECKPOINT_SECONDS = 10.0
 JOB = "job.json"
-PROGRESS = "progress"
 RESUMED_AT = "resumed-at"
 """The step from which training went on, if it did."""
 SCRATCH = "scratch"
@@ -69,6 +69,8 @@ class Job:
         alphabet, class_names: of the data set, for samples that a person can read.
         checkpoint_seconds: time between checkpoints, at least; longer where writing them would cost more than 1 %. With
             0 there is one after every step.
+        visible_devices: the devices that its processes may see, as ``CUDA_VISIBLE_DEVICES``; None for all that the
+            harness may see.
     """
 
     work: str
@@ -96,6 +98,7 @@ class Job:
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     alphabet: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
+    visible_devices: str | None = None
 
     @property
     def folder(self) -> Path:

@@ -167,6 +167,21 @@ class Leaderboard:
 
         return pd.DataFrame(of_rows(self))
 
+    def __repr__(self) -> str:
+        name, digest = self.benchmark.folder, self.benchmark.digest
+        return f"<Leaderboard of {name} (digest {digest}): {len(self.rows)} rows, {len(self.columns)} columns>"
+
+    def __str__(self) -> str:
+        from genbench.report.console import printed
+        from genbench.report.terminal import print_leaderboard
+
+        return printed(lambda console: print_leaderboard(self, console))
+
+    def _repr_html_(self) -> str:
+        from genbench.report.html import leaderboard_html
+
+        return leaderboard_html(self)
+
 
 def build(
     benchmark: Benchmark,

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genbench.benchmark import STRICT
-from genbench.disk import is_folder, read_file
 from genbench.errors import RecordError
 from genbench.job import RESUMED_AT
+from genbench.reading import is_folder, read_file
 from genbench.record import Attempt
 from genbench.strict_json import strict_json
 

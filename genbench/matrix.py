@@ -198,15 +198,19 @@ def sys_path(plugin: Plugin) -> list[str]:
     return [str(Path(plugin.root))] if plugin.root else []
 
 
-def _state(record: Record | None, benchmark: Benchmark, entry: Entry, rerun: Rerun | None) -> State:
-    if record is None:
-        return "new"
-    same = (
+def is_current(record: Record, benchmark: Benchmark, entry: Entry) -> bool:
+    """Whether a record is of today's benchmark, and of the model's configuration and code."""
+    return (
         record.benchmark.digest == benchmark.digest
         and record.model.config == entry.identity.config
         and record.model.code_sha256 == entry.identity.code_sha256
     )
-    if not same:
+
+
+def _state(record: Record | None, benchmark: Benchmark, entry: Entry, rerun: Rerun | None) -> State:
+    if record is None:
+        return "new"
+    if not is_current(record, benchmark, entry):
         return "stale"
     failed = record.status not in ("ok", "unsupported")
     if record.status in UNFINISHED or rerun == "all" or (rerun == "failed" and failed):

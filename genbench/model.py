@@ -56,7 +56,7 @@ class Model(Protocol):
             progress: the share of the budget that is spent, in [0, 1). Drive schedules with it.
 
         Returns:
-            Losses and other figures for the curve: a name each and a 0-d tensor. A NaN or an infinity ends
+            Losses and other figures for the curve, a name and a 0-d tensor each. A NaN or an infinity ends
             the run as ``diverged``. May be empty. The names ``step``, ``images``, ``flops``, ``seconds`` and
             ``n``, and those that begin with ``score:``, are genbench's own and refused.
         """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from genbench.disk import read_file
 from genbench.errors import RecordError
+from genbench.reading import read_file
 from genbench.record import SCHEMA
 from genbench.strict_json import MAX_RECORD_BYTES, strict_json
 

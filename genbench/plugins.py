@@ -7,15 +7,12 @@ Plugins of other distributions, and those in files, are first loaded by a proces
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import math
 import re
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pluggy
@@ -24,6 +21,7 @@ from genbench import hookspecs
 from genbench.added import register_added
 from genbench.code_hash import code_sha256 as code_sha256
 from genbench.errors import GenbenchError, SpecError
+from genbench.executors.interface import OWN as OWN_EXECUTORS
 from genbench.report.printable import printable
 from genbench.rungs import claims_of
 from genbench.specs import LIKELIHOOD_KINDS, DatasetSpec, EvaluatorSpec, MetricSpec, ModelSpec
@@ -91,7 +89,7 @@ class Registry:
     evaluators: dict[str, Registered[EvaluatorSpec]] = field(default_factory=dict)
     metrics: dict[str, Registered[MetricSpec]] = field(default_factory=dict)
     benchmarks: dict[str, Registered[Path]] = field(default_factory=dict)
-    executors: dict[str, Registered[str]] = field(default_factory=dict)
+    executors: dict[str, Registered[str]] = field(default_factory=lambda: _own_executors())
     commands: dict[str, Registered[click.Command]] = field(default_factory=dict)
 
     @property
@@ -287,8 +285,23 @@ def _check_command(item: Any) -> tuple[str, Any]:
 
 
 def _check_executor(item: Any) -> tuple[str, str]:
-    name, target = item
-    return str(name), str(target)
+    try:
+        name, target = item
+    except (TypeError, ValueError):
+        raise SpecError(f"registers {item!r}, which is no pair (name, 'package.module:function')") from None
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise SpecError(f"registers the executor {name!r}; names match {NAME.pattern}")
+    if not isinstance(target, str) or not re.fullmatch(r"[\w.]+:\w+", target):
+        raise SpecError(f"registers the executor {name!r} as {target!r}, which is no 'package.module:function'")
+    return name, target
+
+
+def _own_executors() -> dict[str, Registered[str]]:
+    """Those that come with genbench, which need no plugin."""
+    from genbench import __version__
+
+    plugin = Plugin("executors", OWN, __version__, "genbench.executors")
+    return {name: Registered(target, plugin) for name, target in OWN_EXECUTORS.items()}
 
 
 CHECKS: dict[str, Callable[[Any], tuple[str, Any]]] = {
@@ -322,44 +335,13 @@ def discover(found: Iterable[EntryPoint] | None = None) -> Registry:
         if plugin.distribution == OWN:
             registry.add(plugin, point.load)
     others = [(plugin, point) for plugin, point in plugins if plugin.distribution != OWN]
-    _add_probed(registry, [(plugin, "", point.load) for plugin, point in others])
+    add_probed(registry, [(plugin, "", point.load) for plugin, point in others])
     if found is None:
         register_added(registry)
     return registry
 
 
-def add_file(registry: Registry, path: Path) -> Plugin:
-    """Register the plugin in a single Python file, which need not be installed. It is probed like an installed one.
-
-    Raises:
-        GenbenchError: if there is no such file, or the plugin in it does not work.
-    """
-    if not path.is_file():
-        raise GenbenchError(f"{path}: no such file")
-    plugin = Plugin(path.stem, str(path), "unpackaged", path.stem, root=str(path.resolve().parent))
-    _add_probed(registry, [(plugin, str(path.resolve()), lambda: load_file(path))])
-    added = registry.plugins[-1]
-    if added.problem is not None:
-        raise GenbenchError(f"{path}: {added.problem}")
-    return added
-
-
-def load_file(path: Path) -> ModuleType:
-    """Import a Python file as a module of its name.
-
-    Raises:
-        GenbenchError: if it is no Python file.
-    """
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise GenbenchError(f"{path}: not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def _add_probed(registry: Registry, plugins: Sequence[tuple[Plugin, str, Callable[[], object]]]) -> None:
+def add_probed(registry: Registry, plugins: Sequence[tuple[Plugin, str, Callable[[], object]]]) -> None:
     """Register plugins, each with its file or ``""`` and how it is loaded, as far as they come through the probe."""
     if not plugins:
         return

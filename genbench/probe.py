@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from genbench.audit_key import small_spaces
-from genbench.plugins import GROUP, OWN, Plugin, Registry, Tell, discover, load_file, told
+from genbench.plugins import GROUP, OWN, Plugin, Registry, Tell, discover, told
+from genbench.single_file import load_file
 from genbench.specs import DataSpec, ModelSpec, resolve_config
 from genbench.undisturbed import undisturbed
 

@@ -6,7 +6,8 @@ import functools
 import json
 import math
 import re
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from genbench.benchmark import STRICT
@@ -98,7 +99,7 @@ class ModelId:
     __pydantic_config__ = STRICT
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Score:
     """One score of a run.
 
@@ -128,6 +129,18 @@ class Score:
     flag: str | None = None
 
     __pydantic_config__ = STRICT
+
+
+SCORE_DEFAULTS: dict[str, Any] = {
+    entry.name: entry.default_factory() if entry.default_factory is not MISSING else entry.default
+    for entry in fields(Score)
+    if entry.default is not MISSING or entry.default_factory is not MISSING
+}
+"""The fields of a score that need not be written, and what they then are."""
+
+
+def _without_defaults(score: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in score.items() if key not in SCORE_DEFAULTS or value != SCORE_DEFAULTS[key]}
 
 
 @dataclass(frozen=True)
@@ -176,7 +189,11 @@ class Audit:
 
 @dataclass(frozen=True)
 class Milestone:
-    """Scores at a share of the budget, on the benchmark's smaller n."""
+    """Scores at a share of the budget, on the benchmark's smaller n.
+
+    A score's ``fingerprint`` says here only what differs from that of the run's score of the same name, which would
+    otherwise be three quarters of a record; :func:`brief` makes it so.
+    """
 
     fraction: float
     step: int
@@ -186,6 +203,24 @@ class Milestone:
     scores: dict[str, Score]
 
     __pydantic_config__ = STRICT
+
+
+def brief(milestone: Milestone, scores: Mapping[str, Score]) -> Milestone:
+    """A milestone whose fingerprints say only what differs from those of the run's ``scores``.
+
+    One that is so already stays as it is.
+    """
+    return replace(
+        milestone, scores={name: _brief(score, scores.get(name)) for name, score in milestone.scores.items()}
+    )
+
+
+def _brief(score: Score, final: Score | None) -> Score:
+    if final is None:
+        return score
+    missing = object()
+    differing = {key: value for key, value in score.fingerprint.items() if final.fingerprint.get(key, missing) != value}
+    return replace(score, fingerprint=differing)
 
 
 @dataclass(frozen=True)
@@ -265,9 +300,25 @@ class Record:
         folder = self.benchmark.name + ("+open" if self.division == "open" else "")
         return f"{folder}/{self.model.name}/seed-{self.seed}"
 
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from genbench.report.html import record_html
+
+        return record_html(self)
+
     def to_json(self) -> str:
-        """The text of ``record.json``: keys in the order of the dataclass, no NaN."""
+        """The text of ``record.json``: keys in the order of the dataclass, no NaN.
+
+        Milestones' scores are written without what has its default.
+        """
         document = {"schema": self.schema, **asdict(self)}
+        for milestone in document["milestones"]:
+            for name, score in milestone["scores"].items():
+                milestone["scores"][name] = {
+                    key: value
+                    for key, value in score.items()
+                    if key not in SCORE_DEFAULTS or value != SCORE_DEFAULTS[key]
+                }
         return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
@@ -343,7 +394,8 @@ def _adapter() -> TypeAdapter[Record]:
 
 def stable(record: Record) -> dict[str, Any]:
     """The record as a dict without its volatile fields: equal for two runs that did the same."""
-    document: dict[str, Any] = asdict(record)
+    milestones = [brief(milestone, record.scores) for milestone in record.milestones]
+    document: dict[str, Any] = asdict(replace(record, milestones=milestones))
     for path in VOLATILE:
         head, _, rest = path.partition(".")
         if not rest:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genbench.collector import without_collector
-from genbench.disk import is_there, read_file
 from genbench.errors import GenbenchError, RecordError, StoreError, clean
 from genbench.layout import RECORD, SEED_FOLDER, VERIFICATION, RunKey, contents_of, model_folder, place_of
+from genbench.reading import folder_in, folder_inside, is_in, is_there, read_file, read_in
 from genbench.record import Record, parse
 from genbench.strict_json import MAX_RECORD_BYTES
 
@@ -67,7 +67,7 @@ class Results:
         """
         path = self.root / key.path / RECORD
         try:
-            return self._read(path, str(key.path))
+            return _in_place(read_record(path, below=self.root), str(key.path))
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -78,8 +78,8 @@ class Results:
         loaded = Loaded([], [])
         found = _Found()
         with without_collector():
-            for folder in self._runs(benchmark, found):
-                self._load_run(folder, loaded)
+            for model, seeds in self._models(benchmark, found):
+                self._load_model(model, seeds, loaded)
         for path in found.strays:
             loaded.unreadable.append(Unreadable(path, "its folder is not named seed-<number>, as that of a run is"))
         for path in (*found.links, *found.deeper_links):
@@ -117,39 +117,46 @@ class Results:
             return Path(run)
         raise GenbenchError.unknown(f"run (in {self.root})", run, known)
 
-    def _load_run(self, folder: str, loaded: Loaded) -> None:
-        """Read the run in a folder, such as ``digits/dcgan/seed-0``, into what is loaded."""
-        path = self.root / folder / RECORD
+    def _load_model(self, model: str, seeds: list[str], loaded: Loaded) -> None:
+        """Read the runs in a model's folder, such as ``digits/dcgan``, into what is loaded.
+
+        The folder is opened once, since most of what reading takes beside parsing is finding the way to a file.
+        """
         try:
-            record = self._read(path, folder)
+            with folder_inside(self.root / model, below=self.root) as opened:
+                for seed in seeds:
+                    self._load_run(opened, model, seed, loaded)
+        except FileNotFoundError:  # it has gone since it was listed
+            return
+        except OSError as error:
+            loaded.unreadable.append(Unreadable(self.root / model, _why_unreadable(error)))
+
+    def _load_run(self, model: int, place: str, seed: str, loaded: Loaded) -> None:
+        folder = f"{place}/{seed}"
+        try:
+            with folder_in(model, seed) as opened:
+                content = read_in(opened, RECORD, MAX_RECORD_BYTES)
+                verified = is_in(opened, VERIFICATION)
+            record = _in_place(parse(content), folder)
         except FileNotFoundError:
             return
         except (RecordError, OSError) as error:
-            loaded.unreadable.append(Unreadable(path, str(error)))
+            why = str(error) if isinstance(error, RecordError) else _why_unreadable(error)
+            loaded.unreadable.append(Unreadable(self.root / folder / RECORD, why))
             return
         loaded.records.append(record)
         loaded.folders.append(Path(folder))
+        if not verified:
+            return
+        from genbench.verification import load_verification
+
         try:
-            verification = self._verification(path)
+            verification = load_verification(self.root / folder, below=self.root)
         except (RecordError, OSError) as error:
-            loaded.unreadable.append(Unreadable(path.with_name(VERIFICATION), str(error)))
+            loaded.unreadable.append(Unreadable(self.root / folder / VERIFICATION, str(error)))
             return
         if verification is not None:
             loaded.verifications[record.run] = verification
-
-    def _read(self, path: Path, folder: str) -> Record:
-        """The record at a place that is that of its run: copied elsewhere it would count twice."""
-        record = read_record(path, below=self.root)
-        if tuple(folder.split("/")[1:]) != place_of(record):
-            raise RecordError(f"stands in {folder} but is the record of {clean(record.run)}")
-        return record
-
-    def _verification(self, path: Path) -> Verification | None:
-        if not is_there(path.with_name(VERIFICATION)):
-            return None
-        from genbench.verification import load_verification
-
-        return load_verification(path.parent, below=self.root)
 
     def _record_paths(self, benchmark: str | None) -> Iterator[Path]:
         """Paths of records, links and odd names passed over."""
@@ -158,7 +165,12 @@ class Results:
                 yield path
 
     def _runs(self, benchmark: str | None, found: _Found) -> Iterator[str]:
-        """The folders named as those of runs are, below the results folder; what else stands there goes to ``found``.
+        """The folders named as those of runs are, below the results folder; the rest goes to ``found``."""
+        for model, seeds in self._models(benchmark, found):
+            yield from (f"{model}/{seed}" for seed in seeds)
+
+    def _models(self, benchmark: str | None, found: _Found) -> Iterator[tuple[str, list[str]]]:
+        """The folders of models below the results folder, and the names of those of runs in each, ascending.
 
         Every folder is listed once, since a results folder may hold tens of thousands.
         """
@@ -179,7 +191,8 @@ class Results:
                         seeds.append(name)
                     elif is_there(stray := self.root / place / name / RECORD):
                         found.strays.append(stray)
-                yield from (f"{place}/{name}" for name in sorted(seeds, key=_seed))
+                if seeds:
+                    yield place, sorted(seeds, key=_seed)
 
 
 @dataclass(frozen=True)
@@ -200,6 +213,17 @@ def _seed(name: str) -> int:
     return int(name.removeprefix("seed-"))
 
 
+def _in_place(record: Record, folder: str) -> Record:
+    """The record, which stands in the folder of its run: copied elsewhere it would count twice.
+
+    Raises:
+        RecordError: if it does not.
+    """
+    if tuple(folder.split("/")[1:]) != place_of(record):
+        raise RecordError(f"stands in {folder} but is the record of {clean(record.run)}")
+    return record
+
+
 def read_record(path: Path, below: Path | None = None) -> Record:
     """The record in a file, which is no link.
 
@@ -213,8 +237,14 @@ def read_record(path: Path, below: Path | None = None) -> Record:
     try:
         return parse(read_file(path, MAX_RECORD_BYTES, below))
     except OSError as error:
-        if error.errno == errno.EFBIG:
-            raise RecordError(f"larger than {MAX_RECORD_BYTES} bytes, which no record is") from None
         if error.errno in UNTRUSTED:
-            raise RecordError("is reached through a link or is no regular file, which no record is") from None
+            raise RecordError(_why_unreadable(error)) from None
         raise
+
+
+def _why_unreadable(error: OSError) -> str:
+    if error.errno == errno.EFBIG:
+        return f"larger than {MAX_RECORD_BYTES} bytes, which no record is"
+    if error.errno in UNTRUSTED:
+        return "is reached through a link or is no regular file, which no record is"
+    return str(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,12 +65,19 @@ def model_string(name: str, overrides: Mapping[str, Value]) -> str:
 
 
 def select_model(registry: Registry, text: str) -> SelectedModel:
-    """The installed model that ``text`` asks for, its options checked against the model's configuration.
+    """The model that ``text`` asks for, its options checked against the model's configuration.
+
+    Args:
+        text: an installed model, ``dcgan[width=128]``, or one in a Python file: see :mod:`genbench.single_file`.
 
     Raises:
         GenbenchError: for text of another form, an unknown model or option (naming the nearest), or a value
-            that is not of the option's type.
+            that is not of the option's type; for a file that is not there or holds no plugin that works.
     """
+    from genbench.single_file import is_in_file, select_in_file
+
+    if text not in registry.models and is_in_file(text):
+        return select_in_file(registry, text)
     name, options = _split_model(text)
     registered: Registered[ModelSpec] = registry.find("models", name)
     config = registered.spec.config
@@ -134,7 +141,7 @@ def load_benchmark(
         GenbenchError: for an unknown name (naming the nearest) or a definition that can't be used, with file,
             key and reason.
     """
-    from genbench.benchmark import Benchmark, read_toml, refusal, validate
+    from genbench.benchmark import read_toml, refusal, validate
 
     is_path = name_or_path.endswith(".toml") or "/" in name_or_path or "\\" in name_or_path
     path = Path(name_or_path) if is_path else registry.find("benchmarks", name_or_path).spec
@@ -148,17 +155,39 @@ def load_benchmark(
     last = [misnamed] if path.stem != file.name else []
     if unknown:
         raise refusal([*unknown, *last], source)
+    benchmark = resolve_benchmark(registry, file, source, dev, division, last)
+    return benchmark.with_budget(dict(budget_overrides)) if budget_overrides else benchmark
+
+
+def resolve_benchmark(
+    registry: Registry,
+    file: BenchmarkFile,
+    source: str,
+    dev: bool = False,
+    division: Division = "closed",
+    problems: Sequence[str] = (),
+) -> Benchmark:
+    """The benchmark of a checked definition, with what it names.
+
+    Args:
+        source: where the definition is from, for errors.
+        problems: that it is known to have, told with those that are found here.
+
+    Raises:
+        GenbenchError: for a name that nothing installed has, or a definition that can't be used.
+    """
+    from genbench.benchmark import Benchmark, refusal
+
     dataset: DatasetSpec = registry.find("datasets", file.dataset).spec
     metrics: list[MetricSpec] = [registry.find("metrics", name).spec for name in file.metrics]
-    unfit = [*_inconsistencies(file, dataset, source), *_shortages(file, dataset, metrics, source), *last]
+    unfit = [*_inconsistencies(file, dataset, source), *_shortages(file, dataset, metrics, source), *problems]
     try:
         evaluator, second = _evaluators(registry, file, dataset, metrics, source)
     except BenchmarkError as error:
         raise refusal([str(error), *unfit], source) from None
     if unfit:
         raise refusal(unfit, source)
-    benchmark = Benchmark(file, dataset, evaluator, second, dev=dev, division=division)
-    return benchmark.with_budget(dict(budget_overrides)) if budget_overrides else benchmark
+    return Benchmark(file, dataset, evaluator, second, dev=dev, division=division)
 
 
 def literal(raw: str) -> Value:

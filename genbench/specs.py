@@ -62,7 +62,7 @@ class DataSpec:
 
     @property
     def dims(self) -> int:
-        """D, the number of dimensions of one example: the divisor in bits/dim."""
+        """D, the number of dimensions of one example; the divisor in bits/dim."""
         return math.prod(self.shape)
 
     @property
@@ -339,6 +339,7 @@ class Budget:
         precision: ``bf16`` runs ``train_step``, what autograd does in it included, and ``sample`` under autocast to
             bfloat16. Weights stay float32, and so does ``log_prob``.
         compile: whether the model's networks are compiled for training by ``torch.compile``.
+        runs_per_device: runs that may share a device; with 1 each has one to itself.
     """
 
     images: int
@@ -352,6 +353,7 @@ class Budget:
     device_memory: int | None = None
     precision: Precision = "float32"
     compile: bool = False
+    runs_per_device: int = 1
 
 
 def resolve_config(spec: ModelSpec, data: DataSpec, overrides: Mapping[str, object]) -> Any:

@@ -22,10 +22,11 @@ from pathlib import Path
 
 from genbench.claims import LEFTOVER, Claim, FencedOff, Work, as_store_error
 from genbench.commits import build, complete, move_away, put
-from genbench.disk import Disk, is_folder, is_there, sha256_of
+from genbench.disk import Disk
 from genbench.errors import RecordError, StoreError
 from genbench.layout import FOLDER, RECORD, SEED_FOLDER, RunKey, model_folder, place_of
 from genbench.ledger import Ledger, read_ledger
+from genbench.reading import is_folder, is_there, sha256_of
 from genbench.record import UNFINISHED, Record
 from genbench.results import Loaded, Results, Unreadable, read_record
 from genbench.strict_json import MAX_RECORD_BYTES

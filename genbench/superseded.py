@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from genbench.comparability import why_foreign
-from genbench.disk import is_folder
 from genbench.errors import GenbenchError, RecordError
+from genbench.reading import is_folder
 from genbench.report.printable import printable
 from genbench.store import RECORD, Loaded, Unreadable, model_folder, place_of, read_record
 

@@ -48,8 +48,8 @@ def check_model(model: str | ModelSpec, benchmark: str = BENCHMARK) -> list[Resu
     """Ask every check of a model, in this process.
 
     Args:
-        model: an installed model, with options in brackets if you like; the path of a ``.py`` file with a plugin that
-            registers one model; or a spec, installed or not.
+        model: an installed model, with options in brackets if you like; one in a ``.py`` file, as ``FILE.py`` or
+            ``FILE.py:name``; or a spec, installed or not.
         benchmark: name of an installed benchmark, or path of a ``.toml`` file; its data are used.
 
     Returns:
@@ -154,23 +154,26 @@ def parametrize_with_checks(
 
 
 def explanation(result: Mapping[str, Any]) -> list[str]:
-    """A failed result in lines: what was promised, measured, the likely cause, and where to read more."""
-    return [
+    """A failed result in lines: what was promised, measured, where, the likely cause, and where to read more."""
+    lines = [
         f"promised:     {result['promise']}",
         f"measured:     {result['measured']}",
+        f"where:        {result['where']}",
         f"likely cause: {result['cause']}",
         f"read more:    {result['read']}",
     ]
+    return lines if result["where"] else [line for line in lines if not line.startswith("where:")]
 
 
 def select(registry: Registry, model: str | ModelSpec) -> SelectedModel:
-    """What is checked: an installed model, the one model of a ``.py`` file, or a spec as it is given.
+    """What is checked: an installed model, a model in a ``.py`` file, or a spec as it is given.
 
     Raises:
         GenbenchError: if there is no such model, or its declaration can't be used.
     """
-    from genbench.plugins import Plugin, Registered, add_file, check_model_spec
+    from genbench.plugins import Plugin, Registered, check_model_spec
     from genbench.selection import SelectedModel, select_model
+    from genbench.single_file import UNPACKAGED, is_in_file
 
     if isinstance(model, ModelSpec):
         check_model_spec(model)
@@ -180,18 +183,14 @@ def select(registry: Registry, model: str | ModelSpec) -> SelectedModel:
                 f"model {model.name!r}: its config stands in the script or notebook that is running; move it and the "
                 "class to a module, where a run's processes can import them"
             )
-        return SelectedModel(model.name, Registered(model, Plugin(model.name, module, "unpackaged", module)), {})
-    if not model.endswith(".py"):
-        try:
-            return select_model(registry, model)
-        except GenbenchError as error:
-            broken = "; ".join(f"plugin {plugin.name!r} is not used: {plugin.problem}" for plugin in registry.broken)
-            raise type(error)(f"{error}; {broken}" if broken else str(error)) from None
-    plugin = add_file(registry, Path(model))
-    names = [name for name, entry in registry.models.items() if entry.plugin is plugin]
-    if len(names) != 1:
-        raise GenbenchError(f"{model}: registers {len(names)} models ({', '.join(names) or 'none'}), not one")
-    return select_model(registry, names[0])
+        return SelectedModel(model.name, Registered(model, Plugin(model.name, module, UNPACKAGED, module)), {})
+    try:
+        return select_model(registry, model)
+    except GenbenchError as error:
+        broken = "; ".join(f"plugin {plugin.name!r} is not used: {plugin.problem}" for plugin in registry.broken)
+        if not broken or is_in_file(model):
+            raise
+        raise type(error)(f"{error}; {broken}") from None
 
 
 def _subject(model: str | ModelSpec, benchmark: str) -> Subject | str:

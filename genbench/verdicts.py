@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genbench import __version__, paths
-from genbench.code_hash import files_of, sha256_of_files, top_level
+from genbench.code_hash import files_of, imported_beside, sha256_of_files, top_level
 from genbench.errors import GenbenchError
 
 if TYPE_CHECKING:
@@ -131,7 +131,8 @@ def probe_seconds() -> float:
 
 def _subject(plugin: Plugin, file: str) -> _Subject:
     try:
-        files = [(Path(file), plugin.module)] if file else files_of(top_level(plugin.module), plugin.root)
+        packages = imported_beside(plugin.module, Path(plugin.root)) if file else {top_level(plugin.module)}
+        files = [entry for package in sorted(packages) for entry in files_of(package, plugin.root)]
         states = [(str(path), path.stat()) for path, _ in files]
     except (GenbenchError, ImportError, OSError, ValueError):
         files, states = [], []  # a module that is not there: the probe says how

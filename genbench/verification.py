@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge, Le
 
 from genbench.benchmark import STRICT
-from genbench.disk import Disk, is_there, read_file
+from genbench.disk import Disk
 from genbench.errors import RecordError, clean
 from genbench.layout import RECORD, VERIFICATION
+from genbench.reading import is_there, read_file
 from genbench.strict_json import MAX_RECORD_BYTES, strict_json
 
 if TYPE_CHECKING:

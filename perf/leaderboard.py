@@ -25,12 +25,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from genbench.layout import model_folder
 from genbench.plugins import discover
-from genbench.record import SCHEMA
+from genbench.record import SCHEMA, brief, parse
 from genbench.results import Results
 from genbench.selection import load_benchmark
 
@@ -97,7 +98,9 @@ def _make_model(results: Path, benchmark: str, digest: str, source: list[Path], 
                 shutil.copy(source[seed % 5] / artifact, folder / artifact)
                 digest_of = hashlib.sha256((folder / artifact).read_bytes()).hexdigest()
                 record["artifacts"][artifact] = f"sha256:{digest_of}"
-        (folder / "record.json").write_text(json.dumps(record, indent=2) + "\n")
+        made = parse(json.dumps(record))  # and written as genbench writes records today
+        made = replace(made, milestones=[brief(milestone, made.scores) for milestone in made.milestones])
+        (folder / "record.json").write_text(made.to_json())
 
 
 def _perturb(key: str, score: dict[str, Any], by: float) -> None:

@@ -29,7 +29,7 @@ from genbench.executors.launcher import Launcher
 from genbench.executors.prepare import make_context
 from genbench.executors.protocol import StageEnd, StageRequest, Supervision
 from genbench.executors.supervision import supervise
-from genbench.job import LOG, PROGRESS, Job, outcome_file
+from genbench.job import LOG, Job, outcome_file
 from genbench.matrix import PlannedRun, choose
 from genbench.plugins import discover
 from genbench.selection import load_benchmark, select_model
@@ -52,8 +52,8 @@ def request(job: Job, stage: str, allowed: float = 600.0) -> StageRequest:
     arguments = {"stage": stage, "job": str(job.folder / "job.json")}
     work = {"task": "timed_stages:timed", "arguments": arguments, "outcome": str(mark),
             "sys_path": [HERE, *job.sys_path]}  # fmt: skip
-    scratch, progress = str(job.folder / "scratch"), str(job.folder / PROGRESS)
-    return StageRequest(stage, work, str(mark), scratch, progress, allowed, f"{allowed:g} s", job.budget.memory)
+    scratch, tells = str(job.folder / "scratch"), stage == "train"
+    return StageRequest(stage, work, str(mark), scratch, tells, allowed, f"{allowed:g} s", job.budget.memory)
 
 
 @contextmanager

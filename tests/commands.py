@@ -63,7 +63,8 @@ def inside(
     ):
         patch.setenv("NO_COLOR", "1")
         patch.setenv("COLUMNS", "200")
-        for user in ("genbench.executors.launcher", "genbench.executors.task", "genbench.executors.again"):
+        users = ("launcher", "task", "again", "local")
+        for user in (f"genbench.executors.{name}" for name in users):
             patch.setattr(f"{user}.Launcher", lambda threads, scoring=False: shared_launcher(threads, python_path))
         if cwd is not None:
             patch.chdir(cwd)

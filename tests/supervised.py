@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from genbench.engine.progress import Progress
 from genbench.errors import GenbenchError
 
 MEBIBYTE = 1 << 20
@@ -142,9 +143,10 @@ def remove(folder: str) -> None:
     os._exit(0)
 
 
-def progress(path: str) -> dict[str, Any]:
+def progress() -> dict[str, Any]:
+    said = Progress()
     for share in (0.25, 0.5, 0.75):
-        Path(path).write_text(f"train {share:.4f}\n")
+        said.report(share)
         time.sleep(0.3)
     return {}
 

@@ -42,7 +42,7 @@ class Run:
             work=work,
             mark=str(mark),
             cwd=str(self.folder / "scratch"),
-            progress=str(self.folder / "progress"),
+            progress=True,
             allowed="a while",
         )
         self.stages.append(request)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -20,6 +21,7 @@ from click.testing import CliRunner
 from faulty_disk import Death, Dying
 from scripted import KEY, THIRD_PARTY, Script, Tell, context_of, do, ended, left, planned, well
 
+from genbench import calls
 from genbench.cli import run as cli_run
 from genbench.disk import Disk
 from genbench.errors import StoreError
@@ -183,8 +185,8 @@ def test_after_the_runs_a_record_that_cannot_be_read_is_told_and_the_exit_code_i
     record.parent.mkdir(parents=True)
     record.write_text("{")
     common = ["noise", "-b", "digits-smoke", "--seeds", "0", "--results", str(store.root), "--json"]
-    for code, expected in ((130, 130), (None, 1)):
-        monkeypatch.setattr(cli_run, "_execute", lambda *_, code=code: code)
+    for came, expected in (([signal.SIGINT], 130), ([], 1)):
+        monkeypatch.setattr(calls, "execute", lambda *given, came=came: given[-1].received.extend(came))
         done = CliRunner().invoke(cli_run.command, common, standalone_mode=False)
         assert (done.exception, done.return_value) == (None, expected)
         assert "digits-smoke/noise/seed-0: its record is unreadable" in done.stderr
@@ -297,7 +299,7 @@ def test_a_run_that_was_taken_over_is_skipped_and_the_others_go_on(
     script.tell = harm(store)
     launcher: Any = Alive()
     observer = Observer()
-    LocalExecutor(launcher, 1).execute([planned(seed=0), planned(seed=1)], context_of(store), observer)
+    LocalExecutor(launcher, context_of(store), 1).execute([planned(seed=0), planned(seed=1)], observer)
     assert observer.seen[0] is None
     assert observer.seen[1].status == "ok"
     assert [place_of(record) for record in store.load().records] == [("toy", "seed-1")]

@@ -33,6 +33,7 @@ LEAVES = {
     "budget__device_memory_mib": 100,
     "budget__precision": "bf16",
     "budget__compile": True,
+    "budget__runs_per_device": 2,
     "samples__n": 601,
     "samples__milestone_n": 301,
     "samples__chunk": 101,

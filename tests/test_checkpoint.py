@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genbench.disk import sha256_of
 from genbench.engine.checkpoint import flatten, load_state, save_state, unflatten, whole_file
 from genbench.errors import InvalidOutput
+from genbench.reading import sha256_of
 
 keys = st.text("abcdefg._-0123456789", min_size=1, max_size=6)
 leaves = (

@@ -104,11 +104,12 @@ def test_a_check_states_its_promise_in_one_sentence(rule: Rule) -> None:
 def test_a_failure_says_what_was_promised_measured_and_likely(tmp_path: Path) -> None:
     (mutant,) = (mutant for mutant in MUTANTS if mutant.name == "SamplesFloats")
     result = ask(mutant.spec, tmp_path, mutant.caught_by)[mutant.caught_by]
-    promised, measured, cause, read = explanation(dataclasses.asdict(result))
+    promised, measured, where, cause, read = explanation(dataclasses.asdict(result))
     assert promised == "promised:     sample(n) gives uint8 [n, *shape] within the levels."
     assert "must return uint8 in 0 .. 16, not torch.float32" in measured
+    assert re.fullmatch(r"where:        mutants\.py:\d+, SamplesFloats\.sample", where)
     assert cause.startswith("likely cause: ")
-    assert read == "read more:    python -m pydoc genbench.model.Model.sample"
+    assert read == "read more:    python -m pydoc genbench.model.Model.sample; docs/conformance.md#sampling"
 
 
 def test_an_error_of_the_model_comes_with_its_line(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from faulty_disk import Counting, Failing, Forgetting, build
 from store_faults import SCENARIOS, Points
 
 import genbench.store
-from genbench.disk import Calls, Disk, is_there, read_file
+from genbench.disk import Calls, Disk
 from genbench.errors import RecordError
+from genbench.reading import is_there, read_file
 from genbench.store import Store
 
 SLICE = 8

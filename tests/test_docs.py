@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import inspect
 import json
 import re
@@ -23,6 +24,7 @@ from genbench.benchmark import BenchmarkFile, BudgetTable, LikelihoodTable, Samp
 from genbench.cli import COMMANDS, cli
 from genbench.plugins import discover
 from genbench.record import Record, Score, Status, json_schema
+from genbench.selection import load_benchmark
 
 DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("examples/*/*.md"), ROOT / "results" / "README.md"])
@@ -107,6 +109,13 @@ def test_the_tutorial_shows_the_real_files(language, file):
     assert blocks(DOCS / "plugin-tutorial.md", language) == [(ROOT / "examples" / "tutorial" / file).read_text()]
 
 
+def hook_reference():
+    spec = importlib.util.spec_from_file_location("hook_reference", DOCS / "hook_reference.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def test_every_hook_is_documented_with_its_arguments():
     hooks = {
         f"{name}({', '.join(inspect.signature(function).parameters)})"
@@ -115,6 +124,16 @@ def test_every_hook_is_documented_with_its_arguments():
     }
     assert len(hooks) >= 10
     assert set(re.findall(r"^### `(.+)`$", (DOCS / "hooks.md").read_text(), re.MULTILINE)) == hooks
+
+
+def test_every_hook_is_documented_in_the_words_of_its_specification():
+    reference, page = hook_reference(), (DOCS / "hooks.md").read_text()
+    assert sorted(found["name"] for found in reference.PART.finditer(page)) == sorted(reference.hooks())
+    assert reference.written(page) == page, "python docs/hook_reference.py writes it anew"
+
+
+def test_every_hook_has_a_contract():
+    assert not [name for name, hook in hook_reference().hooks().items() if not inspect.getdoc(hook)]
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -132,6 +151,12 @@ def test_the_documented_definition_is_valid_and_shows_the_keys():
     for name, table in TABLES.items():
         shown = definition[name] if name else definition
         assert {entry.name for entry in dataclasses.fields(table)} - optional == set(shown)
+
+
+def test_the_digest_that_getting_started_shows_is_that_of_the_benchmark():
+    text = (DOCS / "getting-started.md").read_text()
+    (shown,) = set(re.findall(r"digest (\w{16})", text))
+    assert load_benchmark(discover(), "digits-smoke").digest.startswith(shown)
 
 
 def test_the_published_schema_is_that_of_the_code():
@@ -188,7 +213,7 @@ def test_the_documented_exit_codes_are_those_of_the_errors():
     assert documented == codes | {0}
 
 
-def test_every_metric_is_documented_with_its_paper():
+def test_every_metric_is_documented_with_its_formula_paper_traps_and_blindness():
     text = (DOCS / "metrics.md").read_text()
     metrics = {
         name: entry.spec for name, entry in discover().metrics.items() if entry.plugin.distribution == "genbench"
@@ -199,7 +224,9 @@ def test_every_metric_is_documented_with_its_paper():
         assert about, f"docs/metrics.md has no part that begins with `{name}`"
         assert re.search(r"arXiv:[\d.]+", spec.reference)[0] in about
         assert f"{spec.direction} is better" in about
-        assert "Blind to" in about
+        assert "```math\n" in about, f"{name} has no formula"
+        assert "\nTraps:" in about, f"{name} has no traps"
+        assert "\nBlind to: " in about, f"{name} is said to be blind to nothing"
 
 
 def test_the_flow_example_s_options_are_documented(monkeypatch):

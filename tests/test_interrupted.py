@@ -12,12 +12,13 @@ import factories
 import pytest
 
 from genbench.cli import main
-from genbench.cli.run import _signals
+from genbench.cli.options import say
 from genbench.interrupted import attempts_left, going_on
 from genbench.matrix import PlannedRun, choose, plan
 from genbench.newer import newer_schema
 from genbench.record import SCHEMA
 from genbench.selection import select_model
+from genbench.signals import Signals
 from genbench.store import Store
 
 
@@ -112,11 +113,12 @@ class Executor:
 
 def test_the_first_interrupt_says_that_work_is_kept_and_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     executor = Executor()
-    with _signals(executor) as received:  # type: ignore[arg-type]
+    signals = Signals((signal.SIGINT, signal.SIGTERM), say)
+    with signals.stopping(executor):
         signal.raise_signal(signal.SIGINT)
         assert "the same command goes on from the last checkpoints" in capsys.readouterr().err
         signal.raise_signal(signal.SIGTERM)
-    assert received == [signal.SIGINT, signal.SIGTERM]
+    assert signals.received == [signal.SIGINT, signal.SIGTERM]
     assert executor.asked == ["cancel", "kill"]
 
 

@@ -18,8 +18,9 @@ import pytest
 
 from genbench.errors import GenbenchError
 from genbench.matrix import Entry, choose
-from genbench.plugins import Plugin, Registry, add_file, code_sha256, discover
+from genbench.plugins import Plugin, Registry, code_sha256, discover
 from genbench.selection import load_benchmark, select_model
+from genbench.single_file import add_file
 
 Write = Callable[..., EntryPoint]
 

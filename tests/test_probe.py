@@ -19,7 +19,8 @@ import pytest
 
 from genbench import probing, verdicts
 from genbench.errors import GenbenchError
-from genbench.plugins import Registry, add_file, discover
+from genbench.plugins import Registry, discover
+from genbench.single_file import add_file
 
 SECONDS = "6"
 

@@ -40,9 +40,9 @@ def test_each_attempt_that_is_followed_by_another_has_a_line(
 
     script.tell = tell
     lines: list[str] = []
-    view = View(factories.registry(), [planned()], 0, 1, lines.append)
+    view = View(factories.registry(), [planned()], 0, 1, Path(), lines.append)
     launcher: Any = Alive()
-    LocalExecutor(launcher, 1).execute([planned()], context_of(Store(tmp_path / "results")), view)
+    LocalExecutor(launcher, context_of(Store(tmp_path / "results")), 1).execute([planned()], view)
     retried = [line for line in lines if "tried again" in line]
     assert retried == [
         f"tiny/toy/seed-0  lost (attempt {tries} of 3): a reason; tried again" for tries in range(1, told + 1)

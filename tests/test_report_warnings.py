@@ -148,7 +148,7 @@ def planned(model: str) -> PlannedRun:
 
 def test_progress_lines_have_no_character_that_a_terminal_obeys(capsys: pytest.CaptureFixture[str]) -> None:
     run, registry = planned(HOSTILE), factories.registry()
-    with live.live_view(registry, [run], 0, 1) as view:
+    with live.live_view(registry, [run], 0, 1, Path()) as view:
         view.started(run)
         view.retried(run, "lost", HOSTILE, 1, 3)
         view.finished(run, factories.record(status="failed", reason=HOSTILE))
@@ -163,7 +163,7 @@ def told(record: Record, stopping: bool = False) -> list[str]:
     """The lines of a call of two runs of which one ends."""
     lines: list[str] = []
     runs = [planned("toy"), planned("other")]
-    view = live.View(factories.registry(), runs, 0, 1, lines.append, lambda: stopping)
+    view = live.View(factories.registry(), runs, 0, 1, Path(), lines.append, lambda: stopping)
     view.started(runs[0])
     view._began["tiny/toy/seed-0"] -= 90
     view.finished(runs[0], record)
@@ -197,7 +197,7 @@ def test_live_bars_have_no_character_that_a_terminal_obeys() -> None:
     console = Console(file=stream, width=400, force_terminal=False, color_system=None)
     progress = Progress(TextColumn("{task.description}", markup=False), console=console, disable=False)
     lines: list[str] = []
-    view = live.LiveView(progress, factories.registry(), [run], 0, 1, lines.append)
+    view = live.LiveView(progress, factories.registry(), [run], 0, 1, Path(), lines.append)
     view.started(run)
     view.progressed(run, "train", 0.5)
     assert all(task.description.isprintable() for task in progress.tasks)

@@ -127,7 +127,7 @@ def test_even_a_folder_that_is_hard_to_remove_goes(launcher: Launcher, run: Run)
 
 
 def test_progress_is_passed_on_as_it_is_made(launcher: Launcher, run: Run) -> None:
-    run.add(supervised.progress, path=str(run.folder / "progress")).go(launcher)
+    run.add(supervised.progress).go(launcher)
     assert run.told == [("train", share) for share in (0.0, 0.25, 0.5, 0.75)]
 
 

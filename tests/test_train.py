@@ -17,7 +17,6 @@ import torch
 from jobs import job_of
 
 from genbench import Batch, ModelSpec
-from genbench.disk import sha256_of
 from genbench.engine.environment import describe
 from genbench.engine.train import train
 from genbench.engine.worker import run_stage
@@ -25,6 +24,7 @@ from genbench.errors import InvalidOutput
 from genbench.executors.mark import UNWRITTEN_DISK
 from genbench.job import JOB, STAGES, Job, finished, outcome_file
 from genbench.plugins import discover
+from genbench.reading import sha256_of
 from genbench.record import stable
 from genbench.specs import Budget
 from genbench.versions import versions
@@ -142,7 +142,7 @@ def contents(job: Job) -> dict[str, Any]:
                 found[path.name] = [{**row, "seconds": None} for row in csv.DictReader(stream)]
         elif path.name.startswith("outcome-"):
             found[path.name] = sorted(json.loads(path.read_text())["files"])
-        elif path.name not in (JOB, "progress"):
+        elif path.name != JOB:
             found[path.name] = sha256_of(path)
     return found
 
@@ -150,7 +150,7 @@ def contents(job: Job) -> dict[str, Any]:
 def test_stages_leave_marks_that_name_what_they_left(done: Job) -> None:
     assert all(finished(done.folder, stage) for stage in STAGES)
     named = {name for stage in STAGES for name in json.loads(outcome_file(done.folder, stage).read_text())["files"]}
-    left = {path.name for path in done.folder.iterdir()} - {JOB, "progress"}
+    left = {path.name for path in done.folder.iterdir()} - {JOB}
     assert named == {name for name in left if not name.startswith("outcome-")}
 
 

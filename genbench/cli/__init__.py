@@ -1,12 +1,7 @@
 """The command line. Each command is a module of its own, imported only when it is invoked or its help is shown.
 
 A command's module defines ``command``, a :class:`click.Command`. What the command returns, if it is an int, is
-the exit status:
-
-    0  ok                                        4  the results folder or the disk refused
-    1  some run is not ok                        5  nothing selected, or nothing to show
-    2  usage: unknown name, option or value      130, 141, 143  ended by a signal
-    3  a check found a fault
+the exit status: a key of :data:`STATUSES`.
 """
 
 from __future__ import annotations
@@ -17,11 +12,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
 import click
+from click.shell_completion import CompletionItem
 
 from genbench.errors import GenbenchError
 from genbench.report.printable import printable, printable_lines
@@ -33,22 +29,64 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("genbench.cli.run", "Train models under equal budgets and score them."),
     "table": ("genbench.cli.table", "Show the leaderboard of a benchmark."),
     "compare": ("genbench.cli.compare", "Compare two models, metric by metric."),
-    "cite": ("genbench.cli.cite", "Cite what a table rests on, as BibTeX."),
-    "list": ("genbench.cli.list_", "List models, benchmarks, data sets, evaluators, metrics, plugins."),
     "show": ("genbench.cli.show", "Show all that is known of one run."),
     "sample": ("genbench.cli.sample", "Draw samples from a trained model."),
     "score": ("genbench.cli.score", "Score samples made by anything against a benchmark."),
+    "publish": ("genbench.cli.publish", "Write the leaderboard as a static web page."),
+    "cite": ("genbench.cli.cite", "Cite what a table rests on, as BibTeX."),
     "submit": ("genbench.cli.submit", "Make a bundle of runs that others can verify."),
     "verify": ("genbench.cli.verify", "Verify runs and bundles, level by level."),
-    "reference": ("genbench.cli.reference", "Export reference statistics, or show what is in a file of them."),
-    "fidelity": ("genbench.cli.fidelity", "Run torch-fidelity's command line with the installed evaluators."),
-    "publish": ("genbench.cli.publish", "Write the leaderboard as a static web page."),
     "new": ("genbench.cli.new", "Write a plugin project to start from."),
     "check": ("genbench.cli.check", "Check that a model keeps its contract."),
+    "list": ("genbench.cli.list_", "List models, benchmarks, metrics, and what else is installed."),
     "data": ("genbench.cli.data", "List, fetch, verify and add data sets."),
+    "reference": ("genbench.cli.reference", "Export reference statistics, or show what is in a file of them."),
+    "fidelity": ("genbench.cli.fidelity", "Run torch-fidelity's command line with the installed evaluators."),
     "doctor": ("genbench.cli.doctor", "Show the environment and what is wrong with it."),
+    "completion": ("genbench.cli.completion", "Print the script that completes command lines in a shell."),
 }
 """Name, module and one line of help of genbench's own commands, in the order of ``genbench --help``."""
+
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "Train and score": ("run", "table", "compare", "show", "sample", "score"),
+    "Publish and verify": ("publish", "cite", "submit", "verify"),
+    "Write plugins": ("new", "check"),
+    "What is installed": ("list", "data", "reference", "fidelity", "doctor", "completion"),
+}
+"""Under which title ``genbench --help`` has each of them."""
+
+STATUSES = {
+    0: "ok",
+    1: "some run is not ok",
+    2: "usage: unknown name, option or value",
+    3: "a check found a fault",
+    4: "the results folder or the disk refused",
+    5: "nothing selected, or nothing to show",
+    130: "Ctrl-C",
+    141: "the reader of the output has gone",
+    143: "SIGTERM",
+}
+"""What each exit status means."""
+
+STATUSES_OF: dict[str, tuple[int, ...]] = {
+    "run": (1, 4, 5, 130, 143),
+    "table": (5,),
+    "compare": (3, 5),
+    "show": (4, 5),
+    "sample": (4,),
+    "publish": (4, 5),
+    "submit": (3, 4),
+    "verify": (3, 4, 5),
+    "check": (3,),
+    "data": (3, 5),
+    "doctor": (3,),
+}
+"""Those that a command's help names beside 0 and 2, since it may well end with them."""
+
+
+def statuses_text(numbers: Iterable[int]) -> str:
+    """The end of a help page: what exit statuses mean, a line each."""
+    return "\n".join(["\b", "Exit status:", *(f"  {number:<3}  {STATUSES[number]}" for number in numbers)])
 
 
 class LazyGroup(click.Group):
@@ -60,6 +98,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in COMMANDS:
             command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+            command.epilog = statuses_text(sorted([0, 2, *STATUSES_OF.get(cmd_name, ())]))
             return command
         return _third_party().get(cmd_name)
 
@@ -75,9 +114,18 @@ class LazyGroup(click.Group):
             raise click.UsageError(str(GenbenchError.unknown("command", name, self.list_commands(ctx))), ctx)
         return super().resolve_command(ctx, args) if command is None else (name, command, args[1:])
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        # Click's own imports every command to ask it for its help.
+        names = {name: summary for name, (_, summary) in COMMANDS.items()}
+        names |= {name: command.get_short_help_str(80) for name, command in _third_party().items()}
+        found = [CompletionItem(name, help=about) for name, about in names.items() if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+        width = max(map(len, COMMANDS))
+        for title, names in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), COMMANDS[name][1]) for name in names])
         added = _third_party()
         if added:
             with formatter.section("Commands of plugins"):
@@ -103,17 +151,23 @@ def warn_of_broken(registry: Registry) -> None:
         click.echo(printable(told), err=True)
 
 
-EPILOG = """\b
+EPILOG = f"""\b
 Examples:
-  genbench run --all                      everything on the default benchmark
-  genbench run dcgan 'vae[latent=16]'     two models, one with another configuration
-  genbench table --format md              the leaderboard as Markdown
-  genbench COMMAND --help                 what a command does, with examples
+  genbench run --all                    everything on the default benchmark
+  genbench run dcgan 'vae[latent=16]'   two models, one with other options
+  genbench table --format md            the leaderboard as Markdown
+  genbench COMMAND --help               what a command does, with examples
 
 \b
-Exit status:
-  0 ok   1 some run is not ok   2 usage   3 a check found a fault
-  4 results folder or disk   5 nothing selected or to show   130, 141, 143 signals
+Environment:
+  GENBENCH_RESULTS        folder of results, where --results is not given
+  GENBENCH_CACHE          where data, statistics and weights are kept
+  GENBENCH_DATA           where `genbench data add` registers data sets
+  GENBENCH_OFFLINE        1: download nothing
+  GENBENCH_PROBE_SECONDS  how long a plugin may take to be loaded
+  NO_COLOR                no colours
+
+{statuses_text(STATUSES)}
 """
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from genbench.cli.completing import complete_model_lists
 from genbench.cli.options import (
     benchmark_option,
     division_option,
@@ -32,6 +33,7 @@ ALL = "all"
 @click.option(
     "--models",
     metavar="A,B,...",
+    shell_complete=complete_model_lists,
     help="Cite these models only, with or without results; all: every installed one.  [default: those of the table]",
 )
 @results_option
@@ -91,16 +93,18 @@ def _models(store: Store, benchmark: Benchmark, registry: Registry, wanted: str 
     """
     from genbench.comparability import select
     from genbench.selection import model_string, parse_model
+    from genbench.single_file import name_of
 
     used, _ = select(benchmark, store.load(benchmark.folder))
     table = {record.model.name: record.model.reference for record in used}
     if wanted is None:
         return dict(sorted(table.items()))
+    names = [] if wanted == ALL else [name_of(registry, text) for text in _split(wanted)]
     installed = {name: entry.spec.reference for name, entry in registry.models.items()}
     if wanted == ALL:
         return dict(sorted(installed.items()))
     chosen = {}
-    for text in _split(wanted):
+    for text in names:
         base, options = parse_model(text)
         name = model_string(base, options)
         if name not in table and base not in installed:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genbench.cli.options import json_option, load_registry, offline_option, print_json
+from genbench.cli.completing import complete_datasets
+from genbench.cli.options import json_option, load_registry, offline_option, print_json, say
 from genbench.errors import NothingSelected
 from genbench.report.printable import printable, printable_lines
 
@@ -65,8 +66,8 @@ def list_(as_json: bool) -> None:
     console().print(table_of(rows, header, [""] * len(rows)))
 
 
-@command.command("fetch")
-@click.argument("names", nargs=-1, metavar="NAME...")
+@command.command("fetch", short_help="Bring data sets into the cache.")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_datasets)
 @click.option("--all", "everything", is_flag=True, help="All data sets.")
 @click.option(
     "--from",
@@ -78,22 +79,30 @@ def list_(as_json: bool) -> None:
 )
 @offline_option
 def fetch(names: Sequence[str], everything: bool, folders: Sequence[Path]) -> None:
-    """Bring data sets into the cache: find or download their files, check them, and unpack them."""
+    """Bring data sets into the cache: find or download their files, check them, and unpack them.
+
+    \b
+    Examples:
+      genbench data fetch mnist cifar10
+      genbench data fetch mnist --from ~/Downloads --offline
+    """
+    from genbench.data_files import download_notice
     from genbench.executors.launcher import Launcher
 
     registry = load_registry()
     chosen = _chosen(registry, names, everything)
     with Launcher(threads=1) as launcher:
         for registered in chosen:
-            announce_download(registered.spec)
+            if notice := download_notice(registered.spec):
+                say(notice)
             given = [str(folder.absolute()) for folder in folders if registered.spec.files or not everything]
             arguments = {"dataset": asdict(registered.spec), "given": given}
             folder = launcher.call("genbench.engine.data_tasks:fetch", arguments, _sys_path(registered))
             click.echo(printable(f"{registered.spec.name}: {folder}"))
 
 
-@command.command("verify")
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@command.command("verify", short_help="Hold data sets to their declared hashes.")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_datasets)
 @json_option
 def verify(names: Sequence[str], as_json: bool) -> int:
     """Hold data sets to their declared hashes: their files, what is read from them, and the copy in the cache.
@@ -173,16 +182,6 @@ def add(path: Path, name: str | None, size: str | None, test_share: float | None
         print_json({**found, "file": str(file)})
     for line in _added_text(found, file):
         click.echo(printable_lines(line), err=as_json)
-
-
-def announce_download(spec: DatasetSpec) -> None:
-    """A line on stderr where a data set is about to be downloaded."""
-    from genbench.data_files import bytes_to_download, size_text
-    from genbench.paths import offline
-
-    missing = bytes_to_download(spec)
-    if missing and not offline():
-        click.echo(f"data set {spec.name}: {size_text(missing)} to download", err=True)
 
 
 def _chosen(registry: Registry, names: Sequence[str], everything: bool) -> list[Registered[DatasetSpec]]:

@@ -19,7 +19,8 @@ def command(arguments: tuple[str, ...]) -> int:
 
     \b
     Examples:
-      genbench fidelity --cpu --fid --isc --input1 samples/ --input2 real/ --feature-extractor digits-cnn-v1
+      genbench fidelity --cpu --fid --isc --input1 samples/ --input2 real/ \\
+        --feature-extractor digits-cnn-v1
     """
     # A process of its own: this one stays without torch, and torch-fidelity reads sys.argv and exits as it likes.
     return subprocess.run([sys.executable, "-P", "-m", "genbench.engine.fidelity", *arguments], check=False).returncode

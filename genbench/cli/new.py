@@ -7,6 +7,8 @@ import re
 import shlex
 import shutil
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -17,27 +19,87 @@ from genbench.errors import GenbenchError, SpecError, StoreError
 TEMPLATE = Path(__file__).parent.parent / "template"
 
 
+@dataclass(frozen=True)
+class Kind:
+    """What a plugin project brings.
+
+    Attributes:
+        title: for people, with its article.
+        table: of the registry, which has what is installed.
+        brings: what the project holds, after "It holds".
+        next: the commands that use it once it is installed, of its name and its folder.
+    """
+
+    title: str
+    table: str
+    brings: str
+    next: Callable[[str, str], tuple[str, ...]]
+
+
+def _on_trial(models: str) -> Callable[[str, str], tuple[str, ...]]:
+    return lambda name, folder: (f"run {models} -b {shlex.quote(f'{folder}/trial.toml')}",)
+
+
+KINDS: dict[str, Kind] = {
+    "model": Kind(
+        "a model",
+        "models",
+        "a mixture of pixels with an exact likelihood",
+        lambda name, folder: (f"check {name}", f"run {name} --dev"),
+    ),
+    "dataset": Kind(
+        "a data set",
+        "datasets",
+        "the even ones of scikit-learn's digits, and a small benchmark on them",
+        lambda name, folder: (f"data verify {name}", *_on_trial("marginals train-copy")(name, folder)),
+    ),
+    "metric": Kind(
+        "a metric",
+        "metrics",
+        "a distance between the pixels of samples and of real data, and a small benchmark that names it",
+        _on_trial("marginals train-copy"),
+    ),
+    "evaluator": Kind(
+        "an evaluator",
+        "evaluators",
+        "principal components of digits with their weights, and a small benchmark that names them",
+        _on_trial("marginals train-copy"),
+    ),
+    "benchmark": Kind(
+        "a benchmark",
+        "benchmarks",
+        "a definition on digits, remark by remark",
+        lambda name, folder: (f"run --all -b {name} --dry-run", f"run marginals train-copy -b {name}"),
+    ),
+}
+
+
 @click.command("new")
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--name", metavar="NAME", help="Name of the model; by default that of the folder.")
-def command(directory: Path, name: str | None) -> None:
+@click.option(
+    "--kind", type=click.Choice(list(KINDS)), default="model", show_default=True, help="What the plugin brings."
+)
+@click.option("--name", metavar="NAME", help="Its name, as genbench will list it; by default that of the folder.")
+def command(directory: Path, kind: str, name: str | None) -> None:
     """Write a plugin project into DIR, a new or empty folder.
 
-    The project holds a small model with an exact likelihood, its registration and its tests. It installs, is found
-    by genbench, and passes `genbench check`.
+    The project is small and complete: what it brings works and is there to be replaced. It installs, is found by
+    genbench, has tests of its own that pass, and a workflow for GitHub that runs them. The licence is yours to choose.
 
     \b
     Examples:
       genbench new demo
       genbench new ~/src/my-flow --name flow
+      genbench new my-data --kind dataset
     """
     refuse_occupied(directory)
-    model = name or directory.resolve().name
-    package = package_of(model)
-    refuse_taken(model, package)
-    write(directory, {"model": model, "package": package, "distribution": package.replace("_", "-")})
-    click.echo(f"Wrote the plugin project of the model {model!r} into {directory}. Next:\n")
-    for line in next_commands(directory, model):
+    chosen = name or directory.resolve().name
+    package = package_of(chosen, KINDS[kind])
+    refuse_taken(chosen, package, KINDS[kind])
+    write(directory, kind, chosen, package)
+    click.echo(f"Wrote the plugin project of {KINDS[kind].title}, {chosen!r}, into {directory}.")
+    click.echo(f"It holds {KINDS[kind].brings}; {directory / 'README.md'} says what to replace. Next:\n")
+    for line in next_commands(directory, kind, chosen):
         click.echo(f"  {line}")
 
 
@@ -53,38 +115,38 @@ def refuse_occupied(directory: Path) -> None:
         raise GenbenchError(f"{directory}: is not empty, and nothing is overwritten; name a new or empty folder")
 
 
-def package_of(model: str) -> str:
-    """The Python package of a model's project: ``genbench_my_flow`` for ``my-flow``.
+def package_of(name: str, kind: Kind) -> str:
+    """The Python package of a project: ``genbench_my_flow`` for ``my-flow``.
 
     The prefix keeps a model called ``torch`` or ``test`` from hiding a package that others import.
 
     Raises:
-        SpecError: if no model can be called ``model``; suggests a name that one can.
+        SpecError: if nothing can be called ``name``; suggests a name that would do.
     """
     from genbench.plugins import NAME
 
-    if not NAME.fullmatch(model):
-        nearest = re.sub(r"[^a-z0-9._-]+", "-", model.lower()).strip("-._")[:64]
+    if not NAME.fullmatch(name):
+        nearest = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-._")[:64]
         hint = f"; try --name {nearest}" if NAME.fullmatch(nearest) else "; choose one with --name"
-        raise SpecError(f"a model cannot be called {model!r}: names match {NAME.pattern}{hint}")
+        raise SpecError(f"{kind.title} cannot be called {name!r}: names match {NAME.pattern}{hint}")
     # Runs of separators fold into one, as in the normalised name of a distribution.
-    return "genbench_" + re.sub(r"[-._]+", "_", model).strip("_")
+    return "genbench_" + re.sub(r"[-._]+", "_", name).strip("_")
 
 
-def refuse_taken(model: str, package: str) -> None:
-    """Raises SpecError if an installed plugin has the model's name, or an importable package the project's."""
-    taken = load_registry().models.get(model)
+def refuse_taken(name: str, package: str, kind: Kind) -> None:
+    """Raises SpecError if an installed plugin has the name, or an importable package that of the project."""
+    taken = getattr(load_registry(), kind.table).get(name)
     if taken is not None:
         raise SpecError(
-            f"a model called {model!r} is installed, by plugin {taken.plugin.name!r} of {taken.plugin.distribution}; "
-            "choose another name with --name"
+            f"{kind.title} called {name!r} is installed, by plugin {taken.plugin.name!r} of "
+            f"{taken.plugin.distribution}; choose another name with --name"
         )
     if importlib.util.find_spec(package) is not None:
         raise SpecError(f"a package called {package!r} is installed; choose another name with --name")
 
 
-def write(directory: Path, answers: dict[str, str]) -> None:
-    """Render the template into ``directory``.
+def write(directory: Path, kind: str, name: str, package: str) -> None:
+    """Render what all projects share and what is of this kind into ``directory``.
 
     Raises:
         StoreError: if the disk refuses.
@@ -93,27 +155,28 @@ def write(directory: Path, answers: dict[str, str]) -> None:
 
     from genbench import __version__
 
+    answers = {"kind": kind, "name": name, "package": package, "distribution": package.replace("_", "-")}
     try:
-        copier.run_copy(
-            str(TEMPLATE),
-            directory,
-            data={**answers, "genbench_version": __version__},
-            settings=copier.Settings(),  # not the person's own: an answer stored there would override ours
-            defaults=True,
-            quiet=True,
-        )
+        for part in ("common", kind):
+            copier.run_copy(
+                str(TEMPLATE),
+                directory,
+                data={**answers, "part": part, "genbench_version": __version__},
+                settings=copier.Settings(),  # not the person's own: an answer stored there would override ours
+                defaults=True,
+                quiet=True,
+            )
     except OSError as error:
         raise StoreError(f"{directory}: cannot be written: {error.strerror or error}") from error
 
 
-def next_commands(directory: Path, model: str) -> list[str]:
-    """The three commands that bring the new model into a table, with paths to programs that are not on PATH."""
+def next_commands(directory: Path, kind: str, name: str) -> list[str]:
+    """The commands that bring the new plugin to use, with paths to programs that are not on PATH."""
     # Without the dot pip might take a bare name for a project of the index.
-    target = str(directory) if directory.is_absolute() else f"./{directory}"
+    folder = str(directory) if directory.is_absolute() else f"./{directory}"
     return [
-        f"{_program('pip')} install -e {shlex.quote(target)}",
-        f"{_program('genbench')} check {model}",
-        f"{_program('genbench')} run {model} --dev",
+        f"{_program('pip')} install -e {shlex.quote(folder)}",
+        *(f"{_program('genbench')} {line}" for line in KINDS[kind].next(name, folder)),
     ]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from genbench.cli import warn_of_broken
+from genbench.cli.completing import complete_benchmarks
 from genbench.report.printable import json_text
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def benchmark_option(command: Command) -> Command:
         default="digits",
         show_default=True,
         metavar="BENCHMARK",
+        shell_complete=complete_benchmarks,
         help="Name of an installed benchmark, or the path of a .toml file.",
     )(command)
 
@@ -135,6 +137,11 @@ def load_registry() -> Registry:
     registry = discover()
     warn_of_broken(registry)
     return registry
+
+
+def say(line: str) -> None:
+    """A line to the person who waits, on stderr."""
+    click.echo(line, err=True)
 
 
 def print_json(document: object) -> None:

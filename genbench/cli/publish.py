@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from genbench.cli.completing import complete_benchmarks
 from genbench.cli.options import load_registry, results_option
 from genbench.errors import NothingSelected
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     "benchmarks",
     multiple=True,
     metavar="BENCHMARK",
+    shell_complete=complete_benchmarks,
     help="Name of an installed benchmark, or the path of a .toml file. May be repeated.  [default: every benchmark "
     "that the results folder has runs of]",
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from genbench.cli.completing import complete_evaluators
 from genbench.cli.options import (
     benchmark_option,
     dev_option,
@@ -35,7 +36,7 @@ def command() -> None:
     """
 
 
-@command.command("export")
+@command.command("export", short_help="Write reference statistics to a file.")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @benchmark_option
 @dev_option
@@ -46,7 +47,12 @@ def command() -> None:
     show_default=True,
     help="What models are scored against, or what they are trained on.",
 )
-@click.option("--evaluator", metavar="NAME", help="Which of the benchmark's evaluators; by default the first.")
+@click.option(
+    "--evaluator",
+    metavar="NAME",
+    shell_complete=complete_evaluators,
+    help="Which of the benchmark's evaluators; by default the first.",
+)
 @weights_option
 def export(file: Path, benchmark: str, dev: bool, split: str, evaluator: str | None, weights: tuple[Path, ...]) -> None:
     """Write what the benchmark's evaluator says of its real data to FILE, a safetensors file that says what it is.

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 import signal
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from genbench.cli.completing import complete_executors, complete_models, complete_seeds
 from genbench.cli.options import (
     benchmark_option,
     budget_option,
@@ -22,18 +20,15 @@ from genbench.cli.options import (
     print_json,
     reference_option,
     results_option,
+    say,
     weights_option,
 )
-from genbench.errors import GenbenchError, NothingSelected, StoreError
-from genbench.report.printable import printable
 
 if TYPE_CHECKING:
     from genbench.benchmark import Benchmark
-    from genbench.executors.local import LocalExecutor
-    from genbench.matrix import PlannedRun, Rerun
+    from genbench.matrix import Rerun
     from genbench.plugins import Registry
     from genbench.record import Record
-    from genbench.store import Store
 
 
 def _parse_seeds(ctx: click.Context, param: click.Parameter, value: str | None) -> list[int] | None:
@@ -61,11 +56,36 @@ def _parse_checkpoint(ctx: click.Context, param: click.Parameter, value: float |
 
 
 @click.command("run")
-@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.argument("models", nargs=-1, metavar="[MODEL]...", shell_complete=complete_models)
 @click.option("--all", "everything", is_flag=True, help="All installed models.")
 @benchmark_option
-@click.option("--seeds", callback=_parse_seeds, help="Some of the benchmark's seeds only: 0,1,2 or 0-4.")
-@click.option("--jobs", type=click.IntRange(1), help="Runs side by side; by default one a core.")
+@click.option(
+    "--seeds",
+    callback=_parse_seeds,
+    metavar="SEEDS",
+    shell_complete=complete_seeds,
+    help="Some of the benchmark's seeds only: 0,1,2 or 0-4.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Runs side by side; by default as many as cores, or devices, or a cluster's nodes have room for.",
+)
+@click.option(
+    "--executor",
+    default="local",
+    metavar="NAME",
+    shell_complete=complete_executors,
+    help="What carries out the runs: local (by default), ray, or one of a plugin.",
+)
+@click.option(
+    "--executor-option",
+    "executor_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Told to the executor, such as address=auto to ray; may be given several times.",
+)
 @click.option(
     "--checkpoint",
     type=click.FloatRange(0),
@@ -80,7 +100,7 @@ def _parse_checkpoint(ctx: click.Context, param: click.Parameter, value: float |
 @weights_option
 @reference_option
 @click.option("--rerun", type=click.Choice(["failed", "all"]), help="Also do again what has failed, or everything.")
-@click.option("--dry-run", is_flag=True, help="Print the matrix and its budget, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the matrix, what its runs get and may take, and do nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the records as JSON on stdout instead of the table.")
 def command(
     models: tuple[str, ...],
@@ -88,6 +108,8 @@ def command(
     benchmark: str,
     seeds: list[int] | None,
     jobs: int | None,
+    executor: str,
+    executor_options: tuple[str, ...],
     checkpoint: float | None,
     results: Path,
     dev: bool,
@@ -101,229 +123,71 @@ def command(
     """Train MODELs under the benchmark's budget and seeds, score them, and print the table.
 
     A MODEL is a name from `genbench list models`, with options in brackets where its configuration is to
-    differ: 'dcgan[width=128]'. Runs that are finished are kept and skipped; runs whose code or benchmark has
-    changed since are moved to .superseded and done again. Ctrl-C ends what is running and keeps what is
-    finished; the same command goes on from there. A second Ctrl-C does not wait.
+    differ: 'dcgan[width=128]'. Or it is a Python file with a plugin in it, which need not be installed:
+    ./my_model.py, './my_model.py[width=8]', or ./my_model.py:name where it registers several.
+
+    Runs that are finished are kept and skipped; runs whose code or benchmark has changed since are moved to
+    .superseded and done again. Ctrl-C ends what is running and keeps what is finished; the same command goes on
+    from there. A second Ctrl-C does not wait.
 
     \b
     Examples:
       genbench run --all
       genbench run vae 'vae[latent=4]' --seeds 0-2
       genbench run my-model --dev --budget images=20000
+      genbench run ./my_model.py --dev
       genbench run --all -b digits-smoke --jobs 1 --json
+      genbench run --all --executor ray --results /shared/results
     """
-    from genbench.matrix import choose, plan
-    from genbench.selection import load_benchmark, parse_budget, select_model
+    from genbench.calls import execute, make_call, records_of
+    from genbench.cli.dry_run import print_matrix
+    from genbench.executors.interface import parse_options
+    from genbench.report.live import live_view
+    from genbench.selection import load_benchmark, parse_budget
+    from genbench.signals import Signals
     from genbench.store import Store
     from genbench.supplies import supplied
 
     registry = load_registry()
     chosen = supplied(load_benchmark(registry, benchmark, dev, parse_budget(budget)), weights, reference)
-    if everything:
-        models = (*sorted(registry.models), *(model for model in models if model not in registry.models))
-    if not models:
-        raise NothingSelected("no model is selected; name some (see `genbench list models`), or use --all")
-    # By their canonical names: one model may have been named in two spellings.
-    selected = {model.name: model for model in (select_model(registry, text) for text in models)}
-    entries = choose(chosen, selected.values())
-    picked = _seeds(chosen, seeds)
-    store = Store(results)
-    if not dry_run:
-        store.check_writable()
-        store.sweep()
-    runs = plan(store, chosen, entries, picked, rerun)
+    call = make_call(
+        registry,
+        chosen,
+        Store(results),
+        models,
+        everything,
+        seeds,
+        rerun,
+        dry_run,
+        jobs=jobs,
+        checkpoint=checkpoint,
+        executor=executor,
+        executor_options=parse_options(executor_options),
+    )
     if dry_run:
-        _print_matrix(chosen, runs, store, as_json)
+        print_matrix(call, as_json)
         return 0
-    if rerun is None:
-        _refuse_newer(store, runs)
-
-    interrupted = _execute(registry, chosen, runs, store, jobs, checkpoint)
-    records = _records(store, runs)
+    signals = Signals((signal.SIGINT, signal.SIGTERM), say)
+    execute(
+        call,
+        registry,
+        say,
+        lambda todo, kept, side_by_side: live_view(
+            registry, todo, kept, side_by_side, call.store.root, stopping=lambda: bool(signals.received)
+        ),
+        signals,
+    )
+    records = records_of(call, say)
     if as_json:
         print_json([asdict(record) for record in records])
     else:
         _print_table(chosen, registry, records)
-    if interrupted is not None:
-        return interrupted
-    # A model that `--all` brought along and that declares itself unfit for the data is no failure.
-    fine = ("ok", "unsupported") if everything else ("ok",)
-    return 0 if len(records) == len(runs) and all(record.status in fine for record in records) else 1
+    if signals.received:
+        return 128 + signals.received[0]
+    return 0 if call.is_good(records) else 1
 
 
-def _seeds(benchmark: Benchmark, wanted: Sequence[int] | None) -> list[int]:
-    if wanted is None:
-        return benchmark.file.seeds
-    unknown = sorted(set(wanted) - set(benchmark.file.seeds))
-    if unknown:
-        raise GenbenchError(f"--seeds: {benchmark.name} has the seeds {benchmark.file.seeds}, not {unknown}")
-    return list(wanted)
-
-
-def _refuse_newer(store: Store, runs: Sequence[PlannedRun]) -> None:
-    """A record that a newer genbench wrote is no broken one, to be set aside without being asked.
-
-    Raises:
-        StoreError: naming the first such run.
-    """
-    from genbench.newer import newer_schema
-    from genbench.record import SCHEMA
-    from genbench.store import RECORD
-
-    unreadable = [run for run in runs if run.state == "unreadable"]
-    found = {run.key: schema for run in unreadable if (schema := newer_schema(store.root / run.key.path / RECORD))}
-    if found:
-        key, schema = next(iter(found.items()))
-        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        raise StoreError(
-            f"{key}{more}: its record was written by a newer genbench (schema {schema}; this one reads {SCHEMA}). "
-            "Upgrade genbench, name another folder with --results, or give --rerun failed to set the record aside in "
-            ".quarantine and do the run again"
-        )
-
-
-def _records(store: Store, runs: Sequence[PlannedRun]) -> list[Record]:
-    """The records that there are; of those that can't be read it is told why."""
-    from genbench.errors import RecordError
-
-    records = []
-    for run in runs:
-        try:
-            record = store.read(run.key)
-        except RecordError as error:
-            # Its run was not begun, as after Ctrl-C, or somebody has changed the record since.
-            click.echo(printable(f"{run.key}: its record is unreadable ({error}); it is passed over"), err=True)
-        else:
-            records += [record] if record is not None else []
-    return records
-
-
-def _print_matrix(benchmark: Benchmark, runs: Sequence[PlannedRun], store: Store, as_json: bool) -> None:
-    """What would be done: each run and why, and the most that it may cost."""
-    from genbench.interrupted import going_on
-
-    budget, adopting = benchmark.budget, going_on(store.root, runs, benchmark)
-    if as_json:
-        planned = [
-            {
-                "run": str(run.key),
-                "state": run.state,
-                "goes_on": run.key in adopting,
-                "unsupported": run.entry.unsupported,
-                "problem": run.problem or run.entry.problem,
-            }
-            for run in runs
-        ]
-        benchmark_document = {"name": benchmark.folder, "digest": benchmark.digest}
-        print_json({"benchmark": benchmark_document, "budget": asdict(budget), "runs": planned})
-        return
-    flops = "no FLOP limit" if budget.flops is None else f"{budget.flops / 1e12:g} TFLOP"
-    click.echo(
-        f"{benchmark.folder} (digest {benchmark.digest}): {budget.images:,} images or {flops} a run, at most "
-        f"{budget.seconds:g} s of training on {budget.threads} thread(s) of {budget.device}"
-    )
-    width = max(len(str(run.key)) for run in runs)
-    for run in runs:
-        state: str = run.state
-        if run.entry.unsupported:
-            state = f"unsupported: {run.entry.unsupported}"
-        elif run.key in adopting:
-            state = "interrupted; goes on" if run.state in ("new", "retry") else f"{run.state}, interrupted; goes on"
-        if (problem := run.problem or run.entry.problem) is not None:
-            state += f": {problem}"
-        click.echo(f"  {printable(str(run.key)):{width}}  {printable(state)}")
-    todo = [run for run in runs if run.state != "done"]
-    click.echo(
-        f"{len(todo)} of {len(runs)} runs to do; at most {len(todo) * budget.seconds / 3600:.1f} hours of training "
-        "one after another"
-    )
-
-
-def _execute(
-    registry: Registry,
-    benchmark: Benchmark,
-    runs: Sequence[PlannedRun],
-    store: Store,
-    jobs: int | None,
-    checkpoint: float | None,
-) -> int | None:
-    """Do what is to be done; returns 130 or 143 if a signal ended it early, else None."""
-    todo = [run for run in runs if run.state != "done"]
-    kept = len(runs) - len(todo)
-    if not todo:
-        click.echo(f"All {kept} runs are done already; --rerun failed or --rerun all does them again.", err=True)
-        return None
-    from genbench.cli.data import announce_download
-    from genbench.executors.launcher import Launcher
-    from genbench.executors.local import LocalExecutor
-    from genbench.executors.prepare import default_jobs, make_context
-    from genbench.executors.supervision import Killed
-    from genbench.interrupted import going_on
-    from genbench.report.live import live_view
-
-    stale = Counter(run.key.model for run in todo if run.state == "stale")
-    for model, count in stale.items():
-        click.echo(
-            f"{model}: its code, configuration or benchmark has changed since {count} of its runs; they are run again "
-            "and the old records move to .superseded",
-            err=True,
-        )
-    for run in todo:
-        if run.state == "unreadable":
-            click.echo(
-                printable(
-                    f"{run.key}: its record is unreadable ({run.problem}); it moves to .quarantine and is run again"
-                ),
-                err=True,
-            )
-    if adopting := going_on(store.root, todo, benchmark):
-        them = (
-            "1 run goes on from where it was"
-            if len(adopting) == 1
-            else f"{len(adopting)} runs go on from where they were"
-        )
-        click.echo(f"{them} interrupted, unless another genbench is at work there", err=True)
-    with Launcher(benchmark.budget.threads, scoring=True) as launcher:
-        announce_download(benchmark.dataset)
-        context = make_context(registry, benchmark, store, launcher, checkpoint)
-        executor = LocalExecutor(launcher, jobs or default_jobs(benchmark.budget.threads))
-        with (
-            _signals(executor) as received,
-            live_view(registry, todo, kept, executor.jobs, stopping=lambda: bool(received)) as observer,
-        ):
-            try:
-                executor.execute(todo, context, observer)
-            except Killed:
-                click.echo("Quit at once; the same command goes on from the last checkpoints.", err=True)
-    return 128 + received[0] if received else None
-
-
-@contextmanager
-def _signals(executor: LocalExecutor) -> Iterator[list[int]]:
-    """The first SIGINT or SIGTERM ends the runs in order; a second one does not wait for them."""
-    received: list[int] = []
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        if len(received) > 1:
-            executor.kill()
-            return
-        executor.cancel()
-        click.echo(
-            "Stopping: what is running ends now, what is finished is kept; the same command goes on from the last "
-            "checkpoints. Once more to quit at once.",
-            err=True,
-        )
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _print_table(benchmark: Benchmark, registry: Registry, records: Sequence[Any]) -> None:
+def _print_table(benchmark: Benchmark, registry: Registry, records: Sequence[Record]) -> None:
     from genbench.cli.table import print_leaderboard
 
     print_leaderboard(benchmark, registry, records)

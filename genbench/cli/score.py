@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -15,8 +14,7 @@ from genbench.cli.options import (
     reference_option,
     weights_option,
 )
-from genbench.errors import GenbenchError
-from genbench.report.printable import json_text, printable, printable_lines
+from genbench.report.printable import json_text
 
 
 @click.command("score")
@@ -48,35 +46,10 @@ def command(
       genbench score samples.npz -b digits --name my-diffusion
       genbench score folder-of-pngs/ --json
     """
-    from genbench.columns import columns_of
-    from genbench.executors.task import task
-    from genbench.leaderboard import metrics_of
-    from genbench.selection import load_benchmark, select_model
+    from genbench.scored import score_file
+    from genbench.selection import load_benchmark
     from genbench.supplies import supplied
 
-    if not samples.exists():
-        raise GenbenchError(f"{samples}: no such file or folder")
     registry = load_registry()
-    chosen = supplied(load_benchmark(registry, benchmark, dev), weights, reference)
-    # A task carries a model; what is scored here does not depend on it.
-    with task(registry, chosen, select_model(registry, "noise"), seed=0) as prepared:
-        found = prepared.call("score_file", samples=str(samples.resolve()))
-    scores: dict[str, dict[str, Any]] = found["scores"]
-    if as_json:
-        click.echo(json_text({"name": name, "benchmark": {"name": chosen.folder, "digest": chosen.digest}, **found}))
-        return
-    specs, plugins = metrics_of(chosen, registry)
-    columns = {column.key: column for column in columns_of(chosen, specs, plugins, scores)}
-    titles = {key: column.title for key, column in columns.items()}
-    width = max((len(titles.get(metric, metric)) for metric in scores), default=0)
-    used = chosen.file.samples.n
-    click.echo(f"{printable(name)} on {chosen.folder} (digest {chosen.digest}): {used} of {found['given']} samples")
-    for metric, score in scores.items():
-        better = columns[metric].better if metric in columns else score["direction"]
-        remarks = [] if better == "none" else [f"{better} is better"]
-        remarks += [f"may be copying: {score['flag']}"] if score["flag"] else []
-        real = score["fingerprint"].get("real")
-        if isinstance(real, int | float):
-            remarks.append(f"real data {real:.4g}")
-        beside = f"  ({'; '.join(remarks)})" if remarks else ""
-        click.echo(printable_lines(f"  {titles.get(metric, metric):{width}}  {score['value']:.5g}{beside}"))
+    found = score_file(registry, supplied(load_benchmark(registry, benchmark, dev), weights, reference), samples, name)
+    click.echo(json_text(found.document()) if as_json else str(found))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from genbench.cli.completing import complete_runs
 from genbench.cli.options import json_option, load_registry, results_option
-from genbench.errors import NothingSelected, StoreError
 from genbench.report.printable import json_text, printable
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("show")
-@click.argument("run")
+@click.argument("run", shell_complete=complete_runs)
 @results_option
 @json_option
 def command(run: str, results: Path, as_json: bool) -> None:
@@ -33,20 +33,9 @@ def command(run: str, results: Path, as_json: bool) -> None:
       genbench show 'digits/dcgan[width=128]/seed-3'
       genbench show results/digits/vae/seed-0 --json | jq .scores.fid
     """
-    from genbench.errors import RecordError
-    from genbench.replay import LINK, link_on_the_way
-    from genbench.store import RECORD, Store, read_record
+    from genbench.runs import find_run
 
-    store = Store(results)
-    if not results.is_dir() and not Path(run, RECORD).is_file():
-        raise NothingSelected(f"there is no results folder {results}; get results with `genbench run --all`")
-    if linked := link_on_the_way(store, run):
-        raise StoreError(f"{linked}: {LINK}. Show the run that it leads to: {printable(str(linked.resolve()))}")
-    folder = store.find(run)
-    try:
-        record = read_record(folder / RECORD)
-    except (RecordError, OSError) as error:
-        raise StoreError(f"{folder / RECORD}: unreadable: {printable(str(error))}") from None
+    folder, record = find_run(results, run)
     if as_json:
         click.echo(json_text({"folder": str(folder), **asdict(record)}))
         return

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from genbench.cli.completing import complete_benchmarks, complete_runs
 from genbench.cli.options import json_option, load_registry, results_option, weights_option
 from genbench.errors import GenbenchError, VerificationFailed
 from genbench.report.printable import json_text, printable, printable_lines
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("submit")
-@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.argument("runs", nargs=-1, metavar="[RUN]...", shell_complete=complete_runs)
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="DIR", help="New folder of the bundle."
 )
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     "-b",
     "--benchmark",
     metavar="BENCHMARK",
+    shell_complete=complete_benchmarks,
     help="Name or .toml file; for --samples what they are scored against, else by default that of the records.",
 )
 @weights_option
@@ -78,7 +80,8 @@ def command(
     Examples:
       genbench submit digits/my-model -o my-submission
       genbench submit digits/my-model --state -o my-submission
-      genbench submit --samples s0.npz --samples s1.npz -b digits --name my-flow --reference "Me, 2026" -o out
+      genbench submit --samples s0.npz --samples s1.npz -b digits -o out \\
+        --name my-flow --reference "Me, 2026"
     """
     from genbench.submission.bundle import MANIFEST
     from genbench.submission.pack import check_complete, pack

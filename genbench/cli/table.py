@@ -5,12 +5,12 @@ from __future__ import annotations
 import atexit
 import gc
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
+from genbench.cli.completing import complete_metrics, complete_model_lists
 from genbench.cli.options import (
     benchmark_option,
     budget_option,
@@ -19,7 +19,6 @@ from genbench.cli.options import (
     load_registry,
     results_option,
 )
-from genbench.errors import NothingSelected
 from genbench.report.printable import json_text
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from genbench.leaderboard import Leaderboard
     from genbench.plugins import Registry
     from genbench.record import Record
-    from genbench.results import Results
 
 FORMATS = ("rich", "md", "csv", "latex", "json")
 
@@ -43,7 +41,12 @@ FORMATS = ("rich", "md", "csv", "latex", "json")
     help="rich: for a terminal, fitted to its width. csv and json: unrounded. latex: for the package booktabs.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
-@click.option("--sort", metavar="KEY", help="Score or cost to sort by.  [default: fid, or the benchmark's first score]")
+@click.option(
+    "--sort",
+    metavar="KEY",
+    shell_complete=complete_metrics,
+    help="Score or cost to sort by.  [default: fid, or the benchmark's first score]",
+)
 @click.option(
     "--columns",
     metavar="A,B,...",
@@ -53,6 +56,7 @@ FORMATS = ("rich", "md", "csv", "latex", "json")
 @click.option(
     "--models",
     metavar="A,B,...",
+    shell_complete=complete_model_lists,
     help="Contenders to show: names with options, or patterns such as '*gan'. Ranks stay those of the whole table.",
 )
 @division_option
@@ -104,6 +108,7 @@ def command(
     from genbench.collector import without_collector
     from genbench.results import Results
     from genbench.selection import load_benchmark, parse_budget
+    from genbench.tables import read_leaderboard, selected
 
     format_ = "json" if as_json else format_
     if columns is not None and format_ in ("csv", "json"):
@@ -115,29 +120,7 @@ def command(
         board = read_leaderboard(
             Results(results), chosen, registry, sort, _run_command(benchmark, dev, budget, division)
         )
-        view = board.only(models, verified)
-        if verified is not None and all(row.anchor for row in view.rows):
-            raise NothingSelected(f"no contender is verified at level {verified}; see `genbench verify --help`")
-        _show(view, format_, columns)
-
-
-def read_leaderboard(
-    store: Results, benchmark: Benchmark, registry: Registry, sort: str | None, run_command: str
-) -> Leaderboard:
-    """The leaderboard of what the results folder holds.
-
-    Raises:
-        NothingSelected: if it has no row, with what was left out and how to get results.
-    """
-    from genbench.leaderboard import from_registry
-    from genbench.report import legend
-
-    scale = store.load(replace(benchmark, division="closed").folder) if benchmark.division == "open" else None
-    board = from_registry(benchmark, registry, store.load(benchmark.folder), sort, scale)
-    if not board.rows or (scale is not None and all(row.anchor for row in board.rows)):
-        lines = [f"no results of {benchmark.folder} in {store.root}; get some with `{run_command}`"]
-        raise NothingSelected("\n".join([*lines, *legend.omissions(board)]))
-    return board
+        _show(selected(board, models, verified), format_, columns)
 
 
 def print_leaderboard(benchmark: Benchmark, registry: Registry, records: Sequence[Record]) -> None:

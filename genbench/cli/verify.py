@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from genbench.cli.completing import complete_benchmarks, complete_runs
 from genbench.cli.options import (
     json_option,
     load_registry,
@@ -27,10 +28,11 @@ SHOWN = 5
 
 
 @click.command("verify")
-@click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
+@click.argument("targets", nargs=-1, required=True, metavar="TARGET...", shell_complete=complete_runs)
 @click.option(
     "--level",
     type=click.IntRange(0, 3),
+    metavar="LEVEL",
     default=1,
     show_default=True,
     help="0: files, hashes and bounds. 1: score the samples again. 2: sample the state again. 3: train again. Each "
@@ -47,12 +49,16 @@ SHOWN = 5
     "-b",
     "--benchmark",
     metavar="BENCHMARK",
+    shell_complete=complete_benchmarks,
     help="Name or .toml file of the runs' benchmark; by default the installed one of the name in each record.",
 )
 @weights_option
 @reference_option
 @click.option(
-    "--jobs", type=click.IntRange(1), help="Runs side by side at level 3.  [default: as many as the cores hold]"
+    "--jobs",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Runs side by side at level 3.  [default: as many as the cores hold]",
 )
 @results_option
 @json_option

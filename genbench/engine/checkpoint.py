@@ -15,9 +15,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from genbench.disk import Disk, sha256_of
+from genbench.disk import Disk
 from genbench.errors import InvalidOutput
 from genbench.foreign_files import read_regular
+from genbench.reading import sha256_of
 from genbench.tensor_file import read_layout, refuse_constant, unique
 
 SEPARATOR = "/"

@@ -7,6 +7,8 @@ device are neither capped nor measured. On the CPU there is nothing to do: the s
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -53,6 +55,31 @@ def peak_memory() -> int | None:
     Reserved bytes, not allocated ones: that is what the cap is on, and what another process could not have had.
     """
     return int(torch.cuda.max_memory_reserved()) if torch.cuda.is_initialized() else None
+
+
+def visible_devices() -> list[dict[str, str]]:
+    """The CUDA devices that torch sees, in its order: ``name`` and ``key`` of an executor's ``Device`` each.
+
+    It starts CUDA, so it is for a process that does nothing else.
+    """
+    uuids = [f"GPU-{torch.cuda.get_device_properties(index).uuid}" for index in range(torch.cuda.device_count())]
+    return named_devices(uuids, os.environ)
+
+
+def named_devices(uuids: list[str], environment: Mapping[str, str]) -> list[dict[str, str]]:
+    """Names of devices for ``CUDA_VISIBLE_DEVICES``, and what they are known by to all processes.
+
+    Args:
+        uuids: of the devices that torch sees. Parts of one device (MIG) have its UUID.
+        environment: whose ``CUDA_VISIBLE_DEVICES`` may have chosen and named them.
+    """
+    chosen = [name.strip() for name in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    names = chosen[: len(uuids)] if len(chosen) >= len(uuids) else uuids
+    return [
+        # A number means another device where other devices are visible; a part is known by its own name only.
+        {"name": name, "key": name.replace("/", "-") if name.startswith("MIG-") else uuid}
+        for name, uuid in zip(names, uuids, strict=True)
+    ]
 
 
 def out_of_memory(error: torch.OutOfMemoryError) -> str:

@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from genbench.disk import Disk, sha256_of
+from genbench.disk import Disk
 from genbench.engine import device, rng, splits
 from genbench.engine.batches import Batches
 from genbench.engine.checkpoint import load_state, whole_file
@@ -26,6 +26,7 @@ from genbench.engine.tampering import Watch
 from genbench.errors import OverBudget
 from genbench.job import Job, outcome_file
 from genbench.model import Batch, Model
+from genbench.reading import sha256_of
 
 PREPARE_SHARE = 0.05
 """The most that ``prepare_for_eval`` may spend, as a share of the budget."""

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from genbench.disk import Disk, hash_inside, read_file
+from genbench.disk import Disk
 from genbench.engine.budget import Clock, Spending
 from genbench.engine.checkpoint import load_state, save_state
 from genbench.engine.curve import Curve
@@ -30,6 +30,7 @@ from genbench.engine.flops import FlopMeter
 from genbench.engine.tampering import Watch
 from genbench.job import Job
 from genbench.model import Model
+from genbench.reading import hash_inside, read_file
 from genbench.versions import versions
 
 FORMAT = 1

@@ -21,11 +21,14 @@ import time
 import traceback
 from typing import Any
 
+from genbench.engine.progress import tell_on
 from genbench.executors import tree
 
 PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
 PR_SET_CHILD_SUBREAPER = 36
+PROGRESS = 3
+"""Descriptor, in a stage's process, of the pipe that it says its progress into."""
 MOST_DESCRIPTORS = 1 << 16
 SWEEP_SECONDS = 0.02
 """Between two rounds of killing: who forks faster than that is met again in the next."""
@@ -107,25 +110,28 @@ class RunServer:
         for line in lines:
             message = json.loads(line)
             if "start" in message:
-                self._start(message, self._outputs.pop(0))
+                output = self._outputs.pop(0)
+                self._start(message, output, self._outputs.pop(0) if message["tells"] else None)
             elif self._main is not None:
                 self._signal(message["signal"])
         return bool(received)
 
-    def _start(self, message: dict[str, Any], output: int) -> None:
+    def _start(self, message: dict[str, Any], output: int, progress: int | None) -> None:
         try:
             process = os.fork()
+            if process == 0:
+                self._become_stage(message, output, progress)
         except OSError as error:
-            os.close(output)
             self._send({"refused": f"the system refused another process: {error.strerror}"})
             return
-        if process == 0:
-            self._become_stage(message, output)
-        os.close(output)
+        finally:
+            os.close(output)
+            if progress is not None:
+                os.close(progress)
         self._main, self._exit, self._cpu_seconds, self._killing = process, None, 0.0, False
         self._send({"started": process, "server": os.getpid()})
 
-    def _become_stage(self, message: dict[str, Any], output: int) -> None:
+    def _become_stage(self, message: dict[str, Any], output: int, progress: int | None) -> None:
         """In the child: a session of its own, its output to where it was asked to go, then the work. Never returns."""
         code = 70
         server = os.getppid()
@@ -139,7 +145,10 @@ class RunServer:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             redirect(output)
-            os.closerange(3, MOST_DESCRIPTORS)
+            if progress is not None:
+                os.dup2(progress, PROGRESS, inheritable=False)
+                tell_on(PROGRESS)
+            os.closerange(PROGRESS + (progress is not None), MOST_DESCRIPTORS)
             name_process("genbench-stage")
             _offer_to_oom_killer()
             resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))  # they are huge

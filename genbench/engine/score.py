@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genbench.disk import sha256_of
 from genbench.engine.bench import bench_of, look_at_files
 from genbench.engine.checkpoint import whole_file
 from genbench.engine.contract import SCORE_COLUMN, prepare_torch
@@ -23,6 +22,7 @@ from genbench.engine.scoring import Bench
 from genbench.engine.scoring import score as score_material
 from genbench.engine.spelling import write_spelled
 from genbench.job import SEEN, TRAINING_CURVE, Job, outcome_file
+from genbench.reading import sha256_of
 from genbench.record import Score
 
 

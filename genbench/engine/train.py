@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from genbench.disk import sha256_of
 from genbench.engine import compiler, device, rng, splits
 from genbench.engine.batches import Batches
 from genbench.engine.budget import Clock, Spending
@@ -27,6 +26,7 @@ from genbench.engine.tampering import Watch
 from genbench.errors import Diverged, OverBudget
 from genbench.job import RESUMED_AT, SCRATCH, TRAINING_CURVE, Job
 from genbench.model import Model
+from genbench.reading import sha256_of
 from genbench.record import EndedBy
 
 
@@ -94,7 +94,7 @@ def _spend_the_budget(
 ) -> EndedBy:
     """Train on, up to the limit that ends it, which is returned."""
     spending, clock = training.spending, training.clock
-    progress = Progress(job.folder, "train")
+    progress = Progress()
     clock.start()
     while (ended_by := spending.ended_by(clock.seconds)) is None:
         with _divergence_first(training.curve):

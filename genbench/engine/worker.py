@@ -126,6 +126,8 @@ def run_task(target: str, arguments: dict[str, Any], outcome: Path) -> int:
 
 def main(request: dict[str, Any]) -> int:
     """Carry out a request of the executor: a stage of a job, or a one-off task; ``seconds`` is its hard deadline."""
+    if (devices := request.get("visible_devices")) is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices  # CUDA reads it when it starts, which it has not yet
     # At the end: a file beside a checked one must not shadow a module.
     sys.path += [folder for folder in request.get("sys_path", ()) if folder not in sys.path]
     with blame.standing_told(request.get("seconds")):

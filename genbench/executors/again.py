@@ -14,9 +14,10 @@ from genbench.disk import Disk
 from genbench.errors import StoreError
 from genbench.executors.assembly import scores_of
 from genbench.executors.context import Context, make_job
+from genbench.executors.interface import Setting
 from genbench.executors.launcher import Launcher
-from genbench.executors.local import LocalExecutor
-from genbench.executors.prepare import default_jobs, make_context
+from genbench.executors.local import local
+from genbench.executors.prepare import make_context
 from genbench.executors.stages import carry_out_stages
 from genbench.job import TRAINING_CURVE, Stage, outcome_file, write_json
 from genbench.matrix import PlannedRun
@@ -69,15 +70,16 @@ def run_again(
     """Carry out runs of one benchmark in a temporary results folder.
 
     Args:
-        jobs: runs side by side; by default as many as the cores hold.
+        jobs: runs side by side; by default as many as the machine has room for.
         tell: called with each record as it is finished, one call at a time.
 
     Raises:
         GenbenchError: if data are missing, or the machine refuses.
     """
-    with _elsewhere(registry, benchmark) as (_, launcher, context):
-        executor = LocalExecutor(launcher, jobs or default_jobs(benchmark.budget.threads))
-        executor.execute(runs, context, _Listener(tell))
+    with tempfile.TemporaryDirectory(prefix="genbench-") as folder:
+        setting = Setting(registry, benchmark, Store(Path(folder)), jobs)
+        with local(setting) as executor:
+            executor.execute(runs, _Listener(tell))
 
 
 @dataclass(frozen=True)

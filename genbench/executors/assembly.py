@@ -15,7 +15,7 @@ from genbench.errors import clean
 from genbench.executors.stages import Outcome
 from genbench.job import LOG, Job
 from genbench.ledger import read_resumed_at
-from genbench.record import Attempt, Milestone, Record, Score, Status
+from genbench.record import Attempt, Milestone, Record, Score, Status, brief
 from genbench.store import sha256_of
 
 ARTIFACTS = (
@@ -65,7 +65,7 @@ def assemble(job: Job, outcome: Outcome, claim: Claim, before: list[Attempt]) ->
         status=status,
         reason=reason,
         scores=scores,
-        milestones=[_milestone(entry) for entry in scored.get("milestones", [])] if scores else [],
+        milestones=[_milestone(entry, scores) for entry in scored.get("milestones", [])] if scores else [],
         budget=_limits(job),
         spent=spent,
         cost=cost,
@@ -134,9 +134,9 @@ def scores_of(job: Job, outcome: Outcome) -> tuple[dict[str, Score], dict[str, s
     return scores, withheld
 
 
-def _milestone(entry: dict[str, Any]) -> Milestone:
+def _milestone(entry: dict[str, Any], finals: dict[str, Score]) -> Milestone:
     scores = {name: Score(**score) for name, score in entry["scores"].items()}
-    return Milestone(**{**entry, "scores": scores})
+    return brief(Milestone(**{**entry, "scores": scores}), finals)
 
 
 def _limits(job: Job) -> dict[str, Any]:

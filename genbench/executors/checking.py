@@ -84,6 +84,7 @@ def carry_out_checks(task: Task, seconds: float | None, on_group: OnGroup) -> Co
             "message": f"{measured}; {cause}",
             "measured": measured,
             "cause": cause,
+            "where": "",  # the cause says where it stood
             "seconds": max(0.0, end.seconds - sum(result["seconds"] for result in course.results)),
         }
     )

@@ -1,6 +1,7 @@
 """The client's end of the socket to a run server: what supervisors and one-off calls say to it and hear from it.
 
-JSON lines. ``{"start": request, "cwd", "cores"}`` comes with a descriptor for the output of the process. The answer is
+JSON lines. ``{"start": request, "cwd", "cores", "tells"}`` comes with a descriptor for the output of the process, and
+where it ``tells`` its progress with that of a pipe for it. The answer is
 ``{"started": pid, "server": pid}`` or ``{"refused": reason}``, and when the process has ended and all that it started
 is gone, ``{"ended": pid, "exit", "cpu_seconds"}`` with a negative exit for a signal. ``{"signal": "SIGTERM"}`` goes to
 all its processes; with SIGKILL to all, until none is left. When the socket closes, the server ends everything and
@@ -27,19 +28,28 @@ class Connection:
     def fileno(self) -> int:
         return self._channel.fileno()
 
-    def start(self, request: Mapping[str, Any], cwd: str, output: int, cores: Sequence[int] = ()) -> None:
+    def start(
+        self,
+        request: Mapping[str, Any],
+        cwd: str,
+        output: int,
+        cores: Sequence[int] = (),
+        progress: int | None = None,
+    ) -> None:
         """Ask for a process that carries out a request of :func:`genbench.engine.worker.main`.
 
         Args:
             cwd: path of the folder that it starts in.
             output: descriptor for its standard output and error.
             cores: that it is pinned to; none for all.
+            progress: descriptor of a pipe that it says its progress into, as :mod:`genbench.engine.progress` has it.
 
         Raises:
             OSError: if the server is gone.
         """
-        line = json.dumps({"start": dict(request), "cwd": cwd, "cores": list(cores)}).encode() + b"\n"
-        sent = socket.send_fds(self._channel, [line], [output])
+        message = {"start": dict(request), "cwd": cwd, "cores": list(cores), "tells": progress is not None}
+        line = json.dumps(message).encode() + b"\n"
+        sent = socket.send_fds(self._channel, [line], [output] if progress is None else [output, progress])
         self._channel.sendall(line[sent:])
 
     def signal(self, name: str) -> None:

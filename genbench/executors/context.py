@@ -25,6 +25,8 @@ class Context:
         cache: folder of reference statistics.
         audits: verdicts on likelihoods.
         checkpoint_seconds: time between checkpoints, at least.
+        visible_devices: the devices that a run's processes may see, as ``CUDA_VISIBLE_DEVICES``; None for all that the
+            harness may see.
     """
 
     benchmark: Benchmark
@@ -35,6 +37,7 @@ class Context:
     cache: str
     audits: Audits
     checkpoint_seconds: float = CHECKPOINT_SECONDS
+    visible_devices: str | None = None
 
 
 def make_job(run: PlannedRun, context: Context, folder: Path) -> Job:
@@ -66,4 +69,5 @@ def make_job(run: PlannedRun, context: Context, folder: Path) -> Job:
         checkpoint_seconds=context.checkpoint_seconds,
         alphabet=benchmark.dataset.alphabet,
         class_names=benchmark.dataset.class_names,
+        visible_devices=context.visible_devices,
     )

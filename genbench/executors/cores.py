@@ -57,20 +57,28 @@ def _claim(path: str) -> int | None:
 
 
 def claims_folder() -> str:
-    """The folder of this machine's claims: in the cache, which several machines may share; else in the temporary one.
+    """The folder of this machine's claims of cores. It is for the harness to ask: finding the cache takes longer than a
+    supervisor takes to start."""
+    return machine_folder("cores")
 
-    It is for the harness to ask: finding the cache takes longer than a supervisor takes to start.
+
+def machine_folder(what: str) -> str:
+    """A folder for this machine's locks on a resource: in the cache, which several machines may share; where that can't
+    be written, in the temporary folder.
+
+    Args:
+        what: the resource, ``cores`` or ``devices``.
     """
     import tempfile
 
     from genbench import paths
 
-    folder = os.path.join(paths.cache_root(), "cores", os.uname().nodename)
+    folder = os.path.join(paths.cache_root(), what, os.uname().nodename)
     with contextlib.suppress(OSError):
         os.makedirs(folder, exist_ok=True)
         if os.access(folder, os.W_OK):
             return folder
-    folder = os.path.join(tempfile.gettempdir(), f"genbench-cores-{os.getuid()}")
+    folder = os.path.join(tempfile.gettempdir(), f"genbench-{what}-{os.getuid()}")
     with contextlib.suppress(OSError):  # then nothing can be claimed, and nothing is pinned
         os.makedirs(folder, mode=0o700, exist_ok=True)
     return folder

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from genbench.disk import read_file
+from genbench.reading import read_file
 
 ENDS = "ends.jsonl"
 MAX_BYTES = 1 << 20

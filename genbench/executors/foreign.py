@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genbench.claims import of_attempt
-from genbench.disk import Disk, is_there, read_file
+from genbench.disk import Disk
 from genbench.errors import RecordError, clean
 from genbench.job import MEASURED, SEEN, ForeignMetrics, Job
+from genbench.reading import is_there, read_file
 from genbench.record import Score
 from genbench.results import UNTRUSTED
 from genbench.specs import MetricSpec

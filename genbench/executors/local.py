@@ -1,52 +1,59 @@
-"""The local executor: as many runs side by side as there are jobs, on one fork server."""
+"""The local executor: as many runs side by side as this machine has room for, on one fork server."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import Literal, Protocol
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Literal
 
 from genbench.executors.context import Context
+from genbench.executors.devices import Devices, visible_devices
+from genbench.executors.interface import Observer, Setting, refuse_unknown
 from genbench.executors.launcher import Launcher
+from genbench.executors.prepare import default_jobs, make_context
 from genbench.executors.run import carry_out
-from genbench.job import Stage
 from genbench.matrix import PlannedRun
-from genbench.record import Record, Status
 
 
-class Observer(Protocol):
-    """Told of each run's life, from the executor's threads, one call at a time."""
+@contextmanager
+def local(setting: Setting) -> Iterator[LocalExecutor]:
+    """The executor of a call on this machine, with its fork server. It has no options.
 
-    def started(self, run: PlannedRun) -> None: ...
+    Raises:
+        GenbenchError: for an option; if data are missing, there is no device, or the machine refuses.
+    """
+    from genbench.data_files import download_notice
 
-    def progressed(self, run: PlannedRun, stage: Stage, progress: float) -> None: ...
-
-    def retried(self, run: PlannedRun, status: Status, reason: str | None, tries: int, most: int) -> None:
-        """An attempt has ended for reasons that are not the model's, and another one follows.
-
-        Args:
-            tries: attempts that this call has made at the run, from 1.
-            most: how many it makes at most.
-        """
-        ...
-
-    def finished(self, run: PlannedRun, record: Record | None) -> None:
-        """``record`` is None where another harness holds the run or has taken it over."""
-        ...
+    refuse_unknown("local", setting.options, [])
+    budget = setting.benchmark.budget
+    with Launcher(budget.threads, scoring=True) as launcher:
+        if notice := download_notice(setting.benchmark.dataset):
+            setting.say(notice)
+        context = make_context(setting.registry, setting.benchmark, setting.store, launcher, setting.checkpoint_seconds)
+        devices = None
+        if budget.device == "cuda":
+            devices = Devices(visible_devices(launcher), budget.runs_per_device)
+        yield LocalExecutor(launcher, context, setting.jobs or default_jobs(budget.threads), devices)
 
 
 class LocalExecutor:
-    """Runs on this machine.
+    """Runs on this machine; an :class:`~genbench.executors.interface.Executor`.
 
     Args:
         launcher: the fork server that starts the processes.
+        context: what all runs share.
         jobs: runs side by side.
+        devices: where each run gets a place; None for runs that need no device. There are no more jobs than places.
     """
 
-    def __init__(self, launcher: Launcher, jobs: int) -> None:
+    def __init__(self, launcher: Launcher, context: Context, jobs: int, devices: Devices | None = None) -> None:
         self._launcher = launcher
-        self.jobs = jobs
+        self._context = context
+        self._devices = devices
+        self.jobs = jobs if devices is None else min(jobs, devices.places)
         self._stop: Literal["cancel", "kill"] | None = None
         self._lock = threading.Lock()
 
@@ -58,7 +65,7 @@ class LocalExecutor:
         """End everything at once and commit nothing; what was done so far stays for the next call."""
         self._stop = "kill"
 
-    def execute(self, runs: Sequence[PlannedRun], context: Context, observer: Observer) -> None:
+    def execute(self, runs: Sequence[PlannedRun], observer: Observer) -> None:
         """Carry out runs in order; returns when all have ended or the executor was cancelled.
 
         Raises:
@@ -67,7 +74,7 @@ class LocalExecutor:
             HarnessError: if no fork server can be kept; what was not begun is left for the next call.
         """
         with ThreadPoolExecutor(self.jobs, thread_name_prefix="run") as pool:
-            futures: set[Future[None]] = {pool.submit(self._one, run, context, observer) for run in runs}
+            futures: set[Future[None]] = {pool.submit(self._one, run, observer) for run in runs}
             try:
                 while futures:
                     # A bounded wait lets the main thread see signals.
@@ -78,7 +85,15 @@ class LocalExecutor:
                 self.cancel()
                 raise
 
-    def _one(self, run: PlannedRun, context: Context, observer: Observer) -> None:
+    def _one(self, run: PlannedRun, observer: Observer) -> None:
+        if self._devices is None:
+            self._carry_out(run, self._context, observer)
+            return
+        with self._devices.one(lambda: self._stop is not None) as device:
+            if device is not None:
+                self._carry_out(run, replace(self._context, visible_devices=device.name), observer)
+
+    def _carry_out(self, run: PlannedRun, context: Context, observer: Observer) -> None:
         if self._stop is not None:
             return
         self._launcher.check_alive()

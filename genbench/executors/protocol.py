@@ -35,7 +35,7 @@ class StageRequest:
         mark: path of the completion mark that the stage leaves.
         cwd: path of the folder that it starts in: a scratch folder, new for each stage and removed after it, whatever
             an earlier attempt left there; but the folder of the mark is kept as it is.
-        progress: path of the file in which it tells its progress; empty if it tells none.
+        progress: whether it tells its progress.
         seconds: hard deadline, on a monotonic clock.
         allowed: what that deadline is made of, for people: ``30 s and 60 s of grace``.
         memory: bytes that its process tree may hold.
@@ -46,7 +46,7 @@ class StageRequest:
     work: dict[str, Any]
     mark: str
     cwd: str
-    progress: str
+    progress: bool
     seconds: float
     allowed: str
     memory: int

@@ -16,7 +16,7 @@ from genbench.executors.launcher import Launcher
 from genbench.executors.stages import OnProgress, Outcome, carry_out_stages, without_folder
 from genbench.executors.supervision import Killed, Stop
 from genbench.job import Job
-from genbench.matrix import PlannedRun
+from genbench.matrix import PlannedRun, is_current
 from genbench.newer import newer_schema
 from genbench.record import UNFINISHED, Attempt, Record, Status, parse
 from genbench.store import RECORD
@@ -54,6 +54,8 @@ def carry_out(
         StoreError: if the results folder refuses; what was done so far stays for the next call.
         Killed: if ``stop`` said so; likewise.
     """
+    if (record := _done_meanwhile(run, context)) is not None:
+        return record
     try:
         with context.store.claim(run.key, run.identity(context.benchmark)) as claim:
             if claim is None:
@@ -64,6 +66,47 @@ def carry_out(
             return _carry_out(run, context, claim, standing, launcher, stop, on_progress, on_retry)
     except FencedOff:
         return None
+
+
+def give_up(run: PlannedRun, context: Context, reason: str) -> Record | None:
+    """Commit a run as ``lost`` whose harnesses were lost one after another; what they left stays for the next call.
+
+    Args:
+        reason: for the table.
+
+    Returns:
+        The record, of another status where there is one by now; None where another harness holds the run.
+
+    Raises:
+        StoreError: if the results folder refuses.
+    """
+    try:
+        with context.store.claim(run.key, run.identity(context.benchmark)) as claim:
+            if claim is None:
+                return None
+            standing = _standing(run, context, claim)
+            if standing.done is not None:
+                return standing.done
+            job = make_job(run, context, claim.folder)
+            outcome = Outcome("lost", reason, earlier=read_ends(claim.folder))
+            return _commit(job, outcome, claim, standing, context)
+    except FencedOff:
+        return None
+
+
+def _done_meanwhile(run: PlannedRun, context: Context) -> Record | None:
+    """A record of this run that has come since it was planned, as another harness on the same folder may have made it.
+
+    Looked for before the run is claimed, since a claim costs a folder and several flushes, and harnesses side by side
+    meet each other's runs at every step.
+    """
+    try:
+        record = context.store.read(run.key)
+    except RecordError:
+        return None  # what that means is decided under the claim
+    if record is None or record == run.record or record.status in UNFINISHED:
+        return None
+    return record if is_current(record, context.benchmark, run.entry) else None
 
 
 @dataclass(frozen=True)
@@ -126,6 +169,11 @@ def _carry_out(
         context.store.check_writable()  # another attempt would not mend a full disk
         claim.next(attempt_of(outcome.status, outcome.reason, outcome, claim))
         on_retry(outcome.status, outcome.reason, tries, ATTEMPTS)
+    return _commit(job, outcome, claim, standing, context)
+
+
+def _commit(job: Job, outcome: Outcome, claim: Claim, standing: _Standing, context: Context) -> Record:
+    """Commit the record of a claimed run; its folder stays for the next call where the run is not over."""
     record = _record_of(job, outcome, claim, standing.before)
     park = record.status in UNFINISHED
     context.store.commit(claim, record, list(record.artifacts), park=park, replace=standing.replace)

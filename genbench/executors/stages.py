@@ -14,7 +14,7 @@ from genbench.executors.ends import ENDS, Cost, read_ends
 from genbench.executors.launcher import HarnessError, Launcher
 from genbench.executors.protocol import StageEnd, StageRequest, Supervision
 from genbench.executors.supervision import Stop, supervise
-from genbench.job import JOB, LOG, PROGRESS, RESUMED_AT, SCRATCH, STAGES, Job, Stage, finished, outcome_file, result_of
+from genbench.job import JOB, LOG, RESUMED_AT, SCRATCH, STAGES, Job, Stage, finished, outcome_file, result_of
 from genbench.record import UNFINISHED, Audit, Status
 
 AUDIT_SECONDS = 600.0
@@ -182,10 +182,11 @@ def _request(job: Job, stage: Stage, part: int | None = None) -> StageRequest:
             "job": str(job.folder / JOB),
             "sys_path": job.sys_path,
             "seconds": seconds,
+            "visible_devices": job.visible_devices,
         },
         mark=str(outcome_file(job.folder, stage, part)),
         cwd=str(job.folder if stage == "measure" else job.folder / SCRATCH),
-        progress=str(job.folder / PROGRESS) if stage == "train" else "",
+        progress=stage == "train",
         seconds=seconds,
         allowed=allowed,
         memory=budget.memory,

@@ -133,7 +133,7 @@ class Supervisor:
                         os.unlink(request.mark)  # of an earlier attempt
                 except OSError as error:
                     return _refused(request, "started", error)
-                end = self._watched(WatchedStage(request), capped, cores)
+                end = self._told(request, capped, cores)
         except OSError as error:
             return _refused(request, "watched", error)
         if capped.error is not None:
@@ -145,8 +145,24 @@ class Supervisor:
                 end.warnings.append(f"{os.path.basename(scratch)} could not be removed: {error.strerror}")
         return end
 
-    def _watched(self, stage: WatchedStage, log: CappedLog, cores: list[int]) -> StageEnd:
-        """A stage, from its start until nothing of it is left."""
+    def _told(self, request: StageRequest, log: CappedLog, cores: list[int]) -> StageEnd:
+        """A stage, with a pipe for its progress if it tells it."""
+        if not request.progress:
+            return self._watched(WatchedStage(request), log, cores, None)
+        told, telling = output_pipe()
+        os.set_blocking(telling, False)
+        try:
+            return self._watched(WatchedStage(request, told), log, cores, telling)
+        finally:
+            os.close(told)
+            os.close(telling)
+
+    def _watched(self, stage: WatchedStage, log: CappedLog, cores: list[int], telling: int | None) -> StageEnd:
+        """A stage, from its start until nothing of it is left.
+
+        Args:
+            telling: descriptor that it says its progress into, if it does.
+        """
         request, oom_kills = stage.request, tree.oom_kills()
         read, write = output_pipe()
         with contextlib.suppress(OSError, AttributeError):  # a larger pipe, where one may be had: fewer wake-ups
@@ -154,7 +170,7 @@ class Supervisor:
         self._selector.register(read, selectors.EVENT_READ)
         try:
             try:
-                self._connection.start(request.work, request.cwd, write, cores)
+                self._connection.start(request.work, request.cwd, write, cores, telling)
             except OSError:
                 stage.lost = True
             finally:

@@ -73,7 +73,7 @@ class Task:
             },
             mark=str(outcome),
             cwd=str(folder / SCRATCH),
-            progress="",
+            progress=False,
             seconds=seconds,
             allowed=allowed,
             memory=self.job.budget.memory,

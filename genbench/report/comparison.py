@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.padding import Padding
@@ -18,6 +19,9 @@ from genbench.report.console import plain
 from genbench.report.numbers import ARROWS, MISSING, cost, significant
 from genbench.rows import FLAGGED
 from genbench.statistics import ALPHA, Estimate
+
+if TYPE_CHECKING:
+    from genbench.comparing import ComparisonReport
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,14 @@ LAYOUTS = (
 )
 VERDICT_WIDTH = 15
 """Where intervals stand below their numbers, so that `not distinguishable` takes two lines."""
+
+
+def print_report(report: ComparisonReport, console: Console) -> None:
+    """Print one comparison, or those of all models of two results folders."""
+    if report.folders:
+        print_all(report.comparisons, report.folders, console, report.verdict)
+    else:
+        print_comparison(report.comparisons[0], console, report.verdict)
 
 
 def print_comparison(comparison: Comparison, console: Console, verdict: Verdict | None = None) -> None:

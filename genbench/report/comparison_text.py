@@ -16,18 +16,17 @@ from genbench.report.text import escape_markdown
 from genbench.rows import FLAGGED
 from genbench.statistics import Estimate
 
+HEADER = ("Metric", "A", "B", "A - B, A / B", "p (Holm)", "P(A better)", "Verdict")
+COST_HEADER = ("Cost, not tested", "A", "B", "A / B")
+
 
 def markdown(comparison: Comparison, verdict: Verdict | None = None) -> str:
     """GitHub-flavoured: the gate's words if it was asked, a line a metric, the costs, what is odd, what it means."""
     lines = [*_gate(verdict, [comparison]), f"**{escape_markdown(words.heading(comparison))}**", ""]
-    header = ["Metric", "A", "B", "A - B, A / B", "p (Holm)", "P(A better)", "Verdict"]
-    lines += _table(header, [_row(entry) for entry in comparison.metrics])
+    lines += _table(list(HEADER), [_row(entry) for entry in comparison.metrics])
     if comparison.costs:
-        costs = [
-            [escape_markdown(entry.title), cost(entry.a), cost(entry.b), _ratio(entry.ratio)]
-            for entry in comparison.costs
-        ]
-        lines += ["", *_table(["Cost, not tested", "A", "B", "A / B"], costs)]
+        costs = [[escape_markdown(title), *rest] for title, *rest in cost_cells(comparison)]
+        lines += ["", *_table(list(COST_HEADER), costs)]
     below = [*words.versions(comparison), *words.problems(comparison), *words.warnings(comparison)]
     below += words.notes(comparison, verdict is not None)
     return "\n".join([*lines, "", *(f"- {escape_markdown(line)}" for line in below)]) + "\n"
@@ -109,21 +108,31 @@ def _table(header: list[str], rows: list[list[str]]) -> list[str]:
     return ["| " + " | ".join(header) + " |", ruler, *("| " + " | ".join(row) + " |" for row in rows)]
 
 
-def _row(entry: Compared) -> list[str]:
+def cells(entry: Compared) -> list[str]:
+    """A metric's row below :data:`HEADER`, as plain text."""
     difference, better = entry.difference, entry.improvement
     found = MISSING
     if difference is not None:
         sign = "x " if difference.log_scale else ("+" if difference.value > 0 else "")
         found = f"{sign}{significant(difference.value)}{_interval(difference.low, difference.high, 3)}"
-    said = entry.verdict if entry.decided else MISSING
     return [
-        f"{escape_markdown(entry.column.title)} {ARROWS[entry.column.better]}".rstrip(),
+        f"{entry.column.title} {ARROWS[entry.column.better]}".rstrip(),
         *(_mean(entry.marks[i], (entry.a, entry.b)[i], bool(entry.flags[i])) for i in (0, 1)),
         found,
         words.p_value(entry.p_adjusted),
         MISSING if better is None else f"{better.value:.2f} [{better.low:.2f}, {better.high:.2f}]",
-        f"**{said}**" if entry.winner else said,
+        entry.verdict if entry.decided else MISSING,
     ]
+
+
+def cost_cells(comparison: Comparison) -> list[list[str]]:
+    """The rows below :data:`COST_HEADER`, as plain text."""
+    return [[entry.title, cost(entry.a), cost(entry.b), _ratio(entry.ratio)] for entry in comparison.costs]
+
+
+def _row(entry: Compared) -> list[str]:
+    title, *numbers, said = cells(entry)
+    return [escape_markdown(title), *numbers, f"**{said}**" if entry.winner else said]
 
 
 def _mean(mark: str, estimate: Estimate, flagged: bool) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+import io
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -90,3 +91,10 @@ class _Console(Console):
 def console() -> Console:
     """The console on stdout: no markup read from text, no colours where NO_COLOR is set or stdout is no terminal."""
     return _Console(markup=False, highlight=False, emoji=False, soft_wrap=False)
+
+
+def printed(print_to: Callable[[Console], None], width: int = 120) -> str:
+    """What a function prints, as plain text ``width`` characters wide: for ``str()`` of what has a table."""
+    stream = io.StringIO()
+    print_to(Console(file=stream, width=width, color_system=None, markup=False, highlight=False, emoji=False))
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())

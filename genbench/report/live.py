@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genbench.columns import INCEPTION
@@ -83,6 +84,7 @@ class View:
         runs: all that is to be done.
         kept: finished runs of earlier calls.
         jobs: runs side by side.
+        root: the results folder.
         say: prints a line.
         stopping: whether what runs is being ended; nothing is then said of the time left.
     """
@@ -93,6 +95,7 @@ class View:
         runs: Sequence[PlannedRun],
         kept: int,
         jobs: int,
+        root: Path,
         say: Callable[[str], None],
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -100,6 +103,7 @@ class View:
         self._registry = registry
         self._total = len(runs)
         self._count = 0
+        self._root = root.absolute()
         self._say = say
         self._stopping = stopping
         self._began: dict[str, float] = {}
@@ -124,7 +128,7 @@ class View:
         self._count += 1
         self._say(f"[{self._count}/{self._total}] {run.key}  {_verdict(record)}  {seconds:.1f} s{self._left()}")
         if record is not None:
-            self._tell("run_finished", record=record)
+            self._tell("run_finished", record=record, folder=self._root / run.key.path)
 
     def _left(self) -> str:
         left = None if self._stopping() else self.remaining.seconds
@@ -177,11 +181,16 @@ class LiveView(View):
 
 @contextmanager
 def live_view(
-    registry: Registry, runs: Sequence[PlannedRun], kept: int, jobs: int, stopping: Callable[[], bool] = lambda: False
+    registry: Registry,
+    runs: Sequence[PlannedRun],
+    kept: int,
+    jobs: int,
+    root: Path,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Iterator[View]:
     """The view that fits stderr: live on a terminal, plain lines elsewhere. For its arguments see :class:`View`."""
     if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
-        yield View(registry, runs, kept, jobs, _print, stopping)
+        yield View(registry, runs, kept, jobs, root, _print, stopping)
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -194,7 +203,7 @@ def live_view(
         TextColumn("{task.fields[left]}"),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        yield LiveView(progress, registry, runs, kept, jobs, lambda line: _print_above(console, line), stopping)
+        yield LiveView(progress, registry, runs, kept, jobs, root, lambda line: _print_above(console, line), stopping)
 
 
 def _print_above(console: Console, line: str) -> None:

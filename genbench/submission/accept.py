@@ -10,8 +10,9 @@ from genbench import __version__
 from genbench.benchmark import Benchmark
 from genbench.claims import now
 from genbench.commits import FILE
-from genbench.disk import Disk, read_file
+from genbench.disk import Disk
 from genbench.errors import RecordError, StoreError, clean
+from genbench.reading import read_file
 from genbench.record import Record
 from genbench.store import RECORD, RunKey, Store, as_store_error
 from genbench.strict_json import MAX_RECORD_BYTES

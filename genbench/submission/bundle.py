@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge, Le, MaxLen
 
 from genbench.benchmark import STRICT
-from genbench.disk import hash_inside, is_folder, is_there, read_file
 from genbench.errors import RecordError, clean
+from genbench.reading import hash_inside, is_folder, is_there, read_file
 from genbench.specs import Division
 from genbench.store import FOLDER, RECORD, SEED_FOLDER
 from genbench.strict_json import MAX_RECORD_BYTES, strict_json

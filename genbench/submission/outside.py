@@ -10,10 +10,10 @@ from typing import Any
 
 from genbench.benchmark import Benchmark
 from genbench.claims import now
-from genbench.disk import sha256_of
 from genbench.errors import GenbenchError
 from genbench.matrix import benchmark_id
 from genbench.plugins import Registry
+from genbench.reading import sha256_of
 from genbench.record import Attempt, ModelId, Record, Score
 from genbench.submission.pack import Chosen
 

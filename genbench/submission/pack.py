@@ -9,8 +9,9 @@ from pathlib import Path
 
 from genbench import __version__
 from genbench.benchmark import Benchmark
-from genbench.disk import Disk, is_there, read_file, sha256_of
+from genbench.disk import Disk
 from genbench.errors import GenbenchError, RecordError, StoreError
+from genbench.reading import is_there, read_file, sha256_of
 from genbench.record import UNFINISHED, Record
 from genbench.replay import file_differences
 from genbench.store import RECORD, RunKey, read_record

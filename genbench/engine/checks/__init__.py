@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from genbench.engine.checks import audit, construction, cost, likelihood, process, sampling, state, training
+from genbench.engine.checks.place import CLASS, CONFIG, method_of, place_of_method
 from genbench.engine.checks.subject import Blocked, Check, Subject, explain
 from genbench.engine.contract import prepare_torch
 
@@ -19,16 +20,6 @@ GROUPS: dict[str, tuple[Check, ...]] = {
     "cost": cost.CHECKS,
 }
 """Every check, in the order in which a person would want to hear of them."""
-
-READ = {
-    "construction": "genbench.specs.ModelSpec",
-    "training": "genbench.model.Model.train_step",
-    "sampling": "genbench.model.Model.sample",
-    "likelihood": "genbench.model.Model.log_prob",
-    "state": "genbench.model.Model.state_dict",
-    "cost": "genbench.model.Model.train_step",
-}
-"""Where the contract of a group is written out, for ``pydoc``."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +46,16 @@ class Rule:
         return found
 
     @property
+    def method(self) -> str:
+        """The model's method that it is about, or what :mod:`~genbench.engine.checks.place` has instead."""
+        return method_of(self.name, self.group)
+
+    @property
     def read(self) -> str:
-        """Where to read more."""
-        return f"python -m pydoc {READ[self.group]}"
+        """Where the contract is written out."""
+        contract = {CLASS: "genbench.model.Model", CONFIG: "genbench.ModelSpec", "__init__": "genbench.ModelSpec"}
+        page = contract.get(self.method, f"genbench.model.Model.{self.method}")
+        return f"python -m pydoc {page}; docs/conformance.md#{self.group}"
 
 
 RULES: tuple[Rule, ...] = tuple(
@@ -77,6 +75,7 @@ class Result:
             asked because another check has failed.
         message: for people, in one line; empty for ``passed``.
         measured, cause: of a failure: what was found, and what most likely brings it about.
+        where: of a failure: file, line and name of the method that it is about; empty where there is no source.
         read: where to read more.
         seconds: time it took.
     """
@@ -88,6 +87,7 @@ class Result:
     message: str
     measured: str
     cause: str
+    where: str
     read: str
     seconds: float
 
@@ -115,7 +115,9 @@ def judge(subject: Subject, rule: Rule) -> tuple[Result, BaseException | None]:
     measured, cause = ("", "") if error is None else explain(error)
     message = f"{measured}; {cause}" if error is not None else skipped or ""
     seconds = time.monotonic() - began
-    return Result(rule.name, rule.group, rule.promise, verdict, message, measured, cause, rule.read, seconds), error
+    where = "" if error is None else place_of_method(subject.job, rule.method)
+    result = Result(rule.name, rule.group, rule.promise, verdict, message, measured, cause, where, rule.read, seconds)
+    return result, error
 
 
 def _ask(subject: Subject, rule: Rule) -> tuple[str | None, BaseException | None]:

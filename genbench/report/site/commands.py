@@ -12,13 +12,11 @@ from collections.abc import Iterable
 from genbench import __version__
 from genbench.record import Record
 from genbench.report.site.context import Context
+from genbench.single_file import UNPACKAGED
 
 DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,62}")
 """What pip takes for a name and for a version, and never for an option or an address (PyPA's core metadata)."""
-
-UNPACKAGED = "unpackaged"
-"""The version of a model that came from a single file, which no package index has."""
 
 
 def of_board(context: Context) -> list[str]:
