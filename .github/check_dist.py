@@ -1,4 +1,4 @@
-"""Hold built distributions to what must be in them: ``python .github/check_dist.py dist``; exit status 1 if they are not.
+"""Hold built distributions to what must be in them: ``python .github/check_dist.py dist``; exit status 1 if it is not.
 
 Code is missed at once when it is missing. What is read as data is missed by a user later, so it is looked for here:
 every file of the packages in the tree, by its own name.
@@ -6,6 +6,7 @@ every file of the packages in the tree, by its own name.
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 import tarfile
@@ -14,29 +15,28 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).parent.parent
-LEFT_OUT = {".pyc"}
 BESIDE = ["README.md", "LICENSE", "pyproject.toml"]
 """What the source archive has beside the packages."""
 
 
+@functools.cache
 def packaged() -> dict[str, str]:
     """Each file of the packages in the tree, from its root, and where it is in the wheel."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
-    folders = {package.partition(".")[0] for package in settings["packages"]}
+    packages = {package.partition(".")[0] for package in settings["packages"]}
+    folders = {PurePosixPath(settings["package-dir"].get(package, package)): package for package in packages}
     found = {}
-    for package in folders:
-        folder = PurePosixPath(settings["package-dir"].get(package, package))
-        for file in tracked(folder):
-            found[str(file)] = str(package / file.relative_to(folder))
+    for file in tracked([str(folder) for folder in folders]):
+        folder = next(folder for folder in folders if file.is_relative_to(folder))
+        found[str(file)] = str(PurePosixPath(folders[folder]) / file.relative_to(folder))
     return found
 
 
-def tracked(folder: PurePosixPath) -> list[PurePosixPath]:
-    """A folder's files as git knows them, or is about to: those that it ignores are none of the package's."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", str(folder)]
+def tracked(folders: list[str]) -> list[PurePosixPath]:
+    """The files of folders as git knows them, or is about to: those that it ignores are none of a package's."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", *folders]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    names = [name for name in listed.split("\0") if name and (ROOT / name).is_file()]
-    return [PurePosixPath(name) for name in names if PurePosixPath(name).suffix not in LEFT_OUT]
+    return [PurePosixPath(name) for name in listed.split("\0") if name and (ROOT / name).is_file()]
 
 
 def missing(dist: Path) -> list[str]:

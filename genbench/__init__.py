@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 if _TYPE_CHECKING:
-    from genbench.api import check, compare, load_record, run, sample, score, table
+    from genbench.api import check, cite, compare, load_record, publish, run, sample, score, table
     from genbench.benchmark import Benchmark
     from genbench.errors import GenbenchError
     from genbench.frames import load_results
@@ -35,6 +35,7 @@ __all__ = [
     "ModelSpec",
     "Record",
     "check",
+    "cite",
     "compare",
     "hookimpl",
     "list_benchmarks",
@@ -45,6 +46,7 @@ __all__ = [
     "list_plugins",
     "load_record",
     "load_results",
+    "publish",
     "run",
     "sample",
     "score",
@@ -68,6 +70,7 @@ _HOMES = {
     "ModelSpec": "specs",
     "Record": "record",
     "check": "api",
+    "cite": "api",
     "compare": "api",
     "hookimpl": "hookspecs",
     "list_benchmarks": "listings",
@@ -78,6 +81,7 @@ _HOMES = {
     "list_plugins": "listings",
     "load_record": "api",
     "load_results": "frames",
+    "publish": "api",
     "run": "api",
     "sample": "api",
     "score": "api",

@@ -63,10 +63,10 @@ def run(
     is finished, and is raised as ``KeyboardInterrupt`` when that is done; the same call goes on from there. A second
     one does not wait.
 
-    >>> report = genbench.run(["vae", "dcgan[width=128]"], "digits-smoke")  # doctest: +SKIP
+    >>> report = genbench.run(["dcgan", "vae[latent=16]"], "digits-smoke")  # doctest: +SKIP
 
     Args:
-        models: ``"all"``, a model or several, as the command line takes them: ``dcgan``, ``dcgan[width=128]``,
+        models: ``"all"``, a model or several, as the command line takes them: ``dcgan``, ``vae[latent=16]``,
             ``./my_model.py``.
         benchmark: name of an installed benchmark, or the path of a ``.toml`` file.
         seeds: some of the benchmark's only; None for all.
@@ -84,7 +84,7 @@ def run(
             ``genbench``, at the level INFO.
 
     Returns:
-        The records and their leaderboard. A model that failed is no error: its records say why.
+        The records and their leaderboard. A model that failed is no error; its records say why.
 
     Raises:
         GenbenchError: for an unknown name or option, missing data, or a results folder that refuses.
@@ -335,3 +335,59 @@ def load_record(run: str, results: AnyPath = "results") -> Record:
     from genbench.runs import find_run
 
     return find_run(Path(results), run)[1]
+
+
+def cite(
+    benchmark: AnyPath = "digits",
+    *,
+    models: str | Sequence[str] | None = None,
+    results: AnyPath = "results",
+    division: Division = "closed",
+) -> str:
+    """What a benchmark's table rests on, as BibTeX: ``genbench cite``.
+
+    Args:
+        benchmark: name of an installed benchmark, or the path of a ``.toml`` file.
+        models: the models to cite, with or without results; ``"all"`` for every installed one; None for those with
+            results.
+        results: folder of results.
+        division: ``closed`` or ``open``: whose models.
+
+    Raises:
+        GenbenchError: for an unknown benchmark or model.
+    """
+    from genbench.bibliography import bibtex
+    from genbench.citing import cited
+    from genbench.store import Store
+
+    registry = installed()
+    chosen = benchmark_for(registry, benchmark, division=division)
+    found, _ = cited(registry, chosen, Store(Path(results)), listed(models))
+    return bibtex(found, chosen)
+
+
+def publish(
+    directory: AnyPath, benchmarks: Sequence[AnyPath] = (), *, nearest: bool = True, results: AnyPath = "results"
+) -> Path:
+    """Write the leaderboards of a results folder as a static site: ``genbench publish``.
+
+    A ``UserWarning`` tells what is not published.
+
+    Args:
+        directory: new, empty, or written by an earlier call.
+        benchmarks: names or ``.toml`` files; every benchmark that the folder has runs of, if none is named.
+        nearest: whether to show the training examples nearest to each model's samples.
+        results: folder of results.
+
+    Returns:
+        The path of the site's first page.
+
+    Raises:
+        NothingSelected: if there is nothing to publish.
+        StoreError: if the folder refuses, or holds what is not an earlier site's.
+    """
+    from genbench.publishing import publish as write
+    from genbench.store import Store
+
+    write(installed(), Store(Path(results)), Path(directory), [str(name) for name in benchmarks], nearest, warn)
+    return Path(directory, "index.html")

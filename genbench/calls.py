@@ -81,7 +81,7 @@ def make_call(
     """The matrix of models and seeds, with what the results folder knows of each run.
 
     Args:
-        models: as a person writes them, such as ``dcgan[width=128]``; with ``everything``, in addition to all.
+        models: as a person writes them, such as ``vae[latent=16]``; with ``everything``, in addition to all.
         seeds: None for the benchmark's own.
         rerun: what is done again although it has ended.
         executor, executor_options: the name of what carries it out, and what that is told.

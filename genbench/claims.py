@@ -94,10 +94,20 @@ class Work:
         """Whether a publish folder was made for a run of this identity."""
         return publish.name.endswith(f".{_short(identity)}.publish")
 
-    def found(self, kind: Kind) -> list[Path]:
-        """What there is of a kind, in the order of names."""
+    def names(self) -> list[str]:
+        """What ``.work`` holds, of all runs."""
+        return os.listdir(self.folder)
+
+    def found(self, kind: Kind, names: Iterable[str] | None = None) -> list[Path]:
+        """What there is of a kind, in the order of names.
+
+        Args:
+            names: of :meth:`names`, listed since the run's lock was taken; None to list them now. A listing is as long
+                as there are runs under way, on whatever machines.
+        """
         wanted = re.compile(re.escape(self.name) + ENDINGS[kind])
-        return sorted(path for path in self.folder.iterdir() if wanted.fullmatch(path.name))
+        present = self.names() if names is None else names
+        return [self.folder / name for name in sorted(present) if wanted.fullmatch(name)]
 
     def discard(self, path: Path) -> None:
         """Remove a folder of this run: renamed first, so that nothing takes it for what it was.
@@ -189,16 +199,17 @@ class Claim:
     def folder(self) -> Path:
         return self.work.attempt(self.token)
 
-    def take(self, committed: Record | None) -> None:
+    def take(self, committed: Record | None, names: Iterable[str]) -> None:
         """Adopt the folder of an interrupted attempt, or make a new one; all other leftovers go.
 
         Args:
             committed: the record in place.
+            names: as of :meth:`Work.found`.
         """
         known = {attempt.token for attempt in committed.attempts} if committed is not None else set()
         done = self._done = committed is not None and committed.status not in UNFINISHED
         useful: list[tuple[Ledger, Path]] = []
-        for folder in self.work.found("attempt"):
+        for folder in self.work.found("attempt", names):
             ledger = read_ledger(folder)
             if ledger is None or ledger.identity != self.identity or (done and ledger.token in known):
                 self.work.discard(folder)

@@ -16,6 +16,7 @@ from genbench.report import comparison_text as text
 from genbench.report.comparison_words import Folders
 from genbench.report.legend import shortened
 from genbench.selection import model_string, parse_model
+from genbench.single_file import name_of
 from genbench.store import Store
 from genbench.superseded import of_version, split_version
 
@@ -79,7 +80,7 @@ def carry_out(
     """Compare two models, two versions of one, or two results folders.
 
     Args:
-        a, b: models as in the table, ``MODEL@VERSION``, or folders of results.
+        a, b: models as in the table or in Python files, ``MODEL@VERSION``, or folders of results.
         results: the folder of the results of A, and of B where ``results_b`` is None.
         metrics: keys of the scores to compare; all if none is named.
         fail_on_regression: whether the gate is asked.
@@ -104,6 +105,7 @@ def carry_out(
                 f"A and B are both {a!r}; name two models, two versions ({a}@VERSION), or a second folder with "
                 "--results-b"
             )
+        a, b = name_of(registry, a), name_of(registry, b)
         left = _side(Store(results), benchmark, a, results_b is not None, anchors)
         right = _side(Store(results_b or results), benchmark, b, results_b is not None, anchors, fail_on_regression)
         pairs = [(left, right)]

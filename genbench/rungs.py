@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Relation = Literal[">", "=", "<"]
 """How a metric orders a pair whose left set is the better one: as it is, not at all, or the wrong way round."""
 
+PROGRESS = "progress"
+"""File in a job's folder with the share of the ladder that has been climbed: ``0.4170``."""
 DRAWS = 20
 """Sample sets a rung, and the number over which the standard errors of a claim are taken."""
 THRESHOLD = 3.0

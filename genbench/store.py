@@ -93,8 +93,9 @@ class Store(Results):
                 yield None
                 return
             with as_store_error(work.final):
-                claim = Claim(work, identity, lock, self._finish(work, identity))
-                claim.take(self._committed(key))
+                names = work.names()
+                claim = Claim(work, identity, lock, self._finish(work, identity, names))
+                claim.take(self._committed(key), names)
             yield claim
             claim.give_up()
 
@@ -146,8 +147,12 @@ class Store(Results):
             for name in names:
                 if name.startswith("probe-") and time.time() - _modified(folder / name) > PROBE_AGE:
                     self._disk.remove_file(folder / name)
-            for run in sorted({match["run"] for name in names if (match := LEFTOVER.match(name))}):
-                self._sweep_run(Work(self.root, (), self._disk, name=run))
+            of_run: dict[str, list[str]] = {}
+            for name in names:
+                if (match := LEFTOVER.match(name)) is not None:
+                    of_run.setdefault(match["run"], []).append(name)
+            for run, left in of_run.items():
+                self._sweep_run(Work(self.root, (), self._disk, name=run), left)
 
     def supersede(self, key: RunKey) -> Path:
         """Move a stale run away, so that it can be run again; returns where it went."""
@@ -173,12 +178,12 @@ class Store(Results):
                 lock = stack.enter_context(work.held())
             yield lock
 
-    def _finish(self, work: Work, identity: str) -> Record | None:
+    def _finish(self, work: Work, identity: str, names: Sequence[str]) -> Record | None:
         """Finish the commit that a dead harness had all but done; remove what others have begun."""
         finished = None
-        for trash in work.found("trash"):
+        for trash in work.found("trash", names):
             work.discard(trash)
-        for publish in work.found("publish"):
+        for publish in work.found("publish", names):
             record = complete(work, publish, identity)
             if record is not None and place_of(record) == work.parts[1:]:
                 put(work, publish)
@@ -194,17 +199,18 @@ class Store(Results):
         except RecordError:
             return None
 
-    def _sweep_run(self, work: Work) -> None:
+    def _sweep_run(self, work: Work, names: Sequence[str]) -> None:
+        """Sweep a run, of what there was of it a moment ago: listing ``.work`` again for each would take the square."""
         with work.held() as lock:
             if lock is None:
                 return
-            for trash in work.found("trash"):
+            for trash in work.found("trash", names):
                 work.discard(trash)
-            for publish in work.found("publish"):
+            for publish in work.found("publish", names):
                 # A complete one is a result: the next claim of the run, which knows its identity, puts it in its place.
                 if complete(work, publish) is None:
                     work.discard(publish)
-            for folder in work.found("attempt"):
+            for folder in work.found("attempt", names):
                 ledger = read_ledger(folder)
                 if ledger is None or _is_over(self.root, ledger):
                     work.discard(folder)

@@ -1,12 +1,14 @@
 """The ray executor on a real cluster of three nodes on this machine: a head without CPUs, and two workers.
 
-    python tests/ray_cluster.py [--folder DIR] [equal] [node] [driver] [scaling]
+    python tests/ray_cluster.py [--folder DIR] [equal] [node] [driver] [stop] [scaling]
 
 ``equal``: the records are those of the local executor, up to the volatile fields. ``node``: a raylet is killed while a
 run trains on its node; there is exactly one record a run, equal to the local one, that run's with a lost attempt, and
 no process is left. ``driver``: the driver is killed by SIGKILL; nothing is left running, and the same command goes on
-from the checkpoints to the same records. ``scaling``: the same runs with one worker and with two, in turn; it needs two
-free cores, and tells the efficiency T1 / (2 T2). Without names the first three are done. It takes some minutes.
+from the checkpoints to the same records. ``stop``: Ctrl-C once commits what is under way as cancelled, twice commits
+nothing; both leave nothing running, and the next call goes on to the same records. ``scaling``: the same runs with one
+worker and with two, in turn; it needs two free cores, and tells the efficiency T1 / (2 T2). Without names all but the
+last are done. It takes some minutes.
 
 It needs genbench[ray]. Exit code 0 if all that was promised was seen.
 """
@@ -63,6 +65,8 @@ def environment() -> dict[str, str]:
 def cluster() -> Iterator[tuple[Cluster, tuple[str, ...]]]:
     """A cluster of two worker nodes with a core each, and the options that name it."""
     os.environ[MARK] = str(os.getpid())
+    # Ray's default of 15 makes runs slow beside anything else; it writes its variables so.
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     try:
         for _ in range(2):
@@ -133,6 +137,10 @@ def workers() -> list[psutil.Process]:
         if ours and ("genbench.engine.forkserver" in line or "genbench.executors.supervisor" in line):
             found.append(process)  # run servers and stages are forks of the fork server, and have its command line
     return found
+
+
+def supervisors() -> list[psutil.Process]:
+    return [process for process in workers() if "genbench.executors.supervisor" in " ".join(process.cmdline())]
 
 
 def training(results: Path) -> list[Path]:
@@ -226,6 +234,35 @@ def driver_killed(folder: Path) -> str:
     return f"{told}; {len(resumed)} went on from checkpoints; all ended {ended:.1f} s after the driver"
 
 
+def stop(folder: Path) -> str:
+    local = local_records(folder)
+    results = folder / "stop"
+    took = []
+    with cluster() as (_, options):
+        for interrupts in (1, 2):
+            with driver(results, LONG, *LONG_BUDGET, *options) as process:
+                wait_until("two runs train", lambda: len(training(results)) >= 2 and len(supervisors()) >= 2)
+                began = time.monotonic()
+                for _ in range(interrupts):
+                    process.send_signal(signal.SIGINT)
+                    time.sleep(0.1)
+                if (code := process.wait(60)) != 130:
+                    raise Broken(f"after {interrupts} interrupts genbench run ended with {code}, not 130")
+                took.append(time.monotonic() - began)
+            nothing_left(30.0)
+            stopped = sum(record.status == "cancelled" for record in records(results).values())
+            if stopped != 2:  # of the first time: the second one commits nothing
+                raise Broken(f"after {interrupts} interrupts {stopped} runs are cancelled, not 2")
+        do(results, LONG, *LONG_BUDGET, *options)
+        nothing_left()
+    found = records(results)
+    if any(stable(record) != stable(local[run]) for run, record in found.items()) or found.keys() != local.keys():
+        raise Broken("the records differ from the local executor's")
+    return (
+        f"one interrupt took {took[0]:.1f} s, two {took[1]:.1f} s; then {len(found)} records, equal to the local ones"
+    )
+
+
 def local_records(folder: Path) -> dict[str, Record]:
     """Of the long runs, undisturbed and on the local executor; made once."""
     results = folder / "long-local"
@@ -255,6 +292,7 @@ CLAIMS: dict[str, Callable[[Path], str]] = {
     "equal": equal,
     "node": node,
     "driver": driver_killed,
+    "stop": stop,
     "scaling": scaling,
 }
 
@@ -268,7 +306,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="genbench-ray-") as temporary:
         folder = given.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        for name in given.claims or ("equal", "node", "driver"):
+        for name in given.claims or ("equal", "node", "driver", "stop"):
             try:
                 print(f"{name}: {CLAIMS[name](folder)}", flush=True)
             except Broken as error:

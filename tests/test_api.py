@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import signal
 import subprocess
 import sys
@@ -72,25 +73,31 @@ def told(setting: Setting) -> Iterator[Told]:
     yield Told(setting)
 
 
-@pytest.fixture
-def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
-    """The synthetic plugin in place of whatever is installed, and an executor that starts nothing."""
-    path = tmp_path / "tiny.toml"
-    path.write_text(factories.toml(factories.DEFINITION))
-    made = factories.registry(path)
-    made.executors["told"] = Registered("test_api:told", Plugin("told", "told", "1.0", "test_api"))
-    monkeypatch.setattr(genbench.plugins, "discover", lambda found=None: made)
-    monkeypatch.setattr(Told, "interrupts", 0)
-    return made
-
-
-@pytest.fixture
-def results(registry: Registry, tmp_path: Path) -> Path:
-    store = Store(tmp_path / "results")
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A benchmark, and results of it to be read only."""
+    folder = tmp_path_factory.mktemp("api")
+    (folder / "tiny.toml").write_text(factories.toml(factories.DEFINITION))
+    store = Store(folder / "results")
     for seed in range(5):
         factories.commit(store, factories.record("toy", seed))
         factories.commit(store, factories.record("toy[width=3]", seed, fid=1.0 + 0.01 * seed))
-    return store.root
+    return folder
+
+
+@pytest.fixture
+def registry(made: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """The synthetic plugin in place of whatever is installed, and an executor that starts nothing."""
+    of = factories.registry(made / "tiny.toml")
+    of.executors["told"] = Registered("test_api:told", Plugin("told", "told", "1.0", "test_api"))
+    monkeypatch.setattr(genbench.plugins, "discover", lambda found=None: of)
+    monkeypatch.setattr(Told, "interrupts", 0)
+    return of
+
+
+@pytest.fixture
+def results(registry: Registry, made: Path) -> Path:
+    return made / "results"
 
 
 class Seen(HTMLParser):
@@ -222,7 +229,7 @@ def test_a_table_shows_what_the_command_shows(results: Path) -> None:
     assert [row.model for row in board.rows] == ["toy[width=3]", "toy"]
     assert repr(board) == f"<Leaderboard of tiny (digest {board.benchmark.digest}): 2 rows, 6 columns>"
     text = str(board)
-    assert text.startswith("tiny: digest")
+    assert text.startswith("Tiny pictures: digest")
     assert "toy[width=3]" in text
     assert "\x1b" not in text
 
@@ -262,9 +269,14 @@ def test_a_record_is_loaded_by_its_name(results: Path) -> None:
     assert genbench.load_record("tiny/toy/seed-3", results) == factories.record("toy", 3)
     with pytest.raises(GenbenchError, match="did you mean 'tiny/toy/seed-3'"):
         genbench.load_record("tiny/toy/seed-33", results)
-    (results / "tiny/toy/seed-3/record.json").write_text("{")
+
+
+def test_a_record_that_cannot_be_read_is_refused(registry: Registry, tmp_path: Path) -> None:
+    path = tmp_path / "tiny/toy/seed-3/record.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
     with pytest.raises(StoreError, match="unreadable"):
-        genbench.load_record("tiny/toy/seed-3", results)
+        genbench.load_record("tiny/toy/seed-3", tmp_path)
 
 
 def test_lists_are_sequences_of_what_is_installed(registry: Registry) -> None:
@@ -283,11 +295,12 @@ def test_lists_are_sequences_of_what_is_installed(registry: Registry) -> None:
 # What notebooks show.
 
 
-def test_a_leaderboard_in_a_notebook_has_every_cell_its_arrows_its_sections_and_its_notes(results: Path) -> None:
-    store = Store(results)
-    (store.root / "tiny/toy/seed-4/record.json").unlink()
+def test_a_leaderboard_in_a_notebook_has_its_arrows_its_sections_and_its_notes(results: Path, tmp_path: Path) -> None:
+    shutil.copytree(results, tmp_path / "copy")
+    results = tmp_path / "copy"
+    shutil.rmtree(results / "tiny/toy/seed-4")
     page = Seen(genbench.table("tiny", results=results)._repr_html_())
-    assert "FID [tiny-cnn-v1] ↓" in page.text
+    assert "FID [toys, tiny-cnn-v1] ↓" in page.text
     assert "Incomplete" in page.text
     assert "[1." in page.text  # an interval of FID, on a log scale
     assert "Mean over 5 seeds" in page.text
@@ -295,7 +308,7 @@ def test_a_leaderboard_in_a_notebook_has_every_cell_its_arrows_its_sections_and_
 
 
 def test_nothing_that_records_or_plugins_say_becomes_markup(results: Path) -> None:
-    evil = replace(factories.record("toy", 0), warnings=[EVIL], reason=EVIL, status="failed")
+    evil = factories.record("toy", 0, warnings=[EVIL], reason=EVIL, status="failed")
     scored = ScoredSamples(EVIL, "tiny", "d", 1, 1, {}, {}, {})
     board = replace(genbench.table("tiny", results=results), notes=(EVIL,))
     checked = CheckReport(EVIL, "tiny", ({"name": "n", "group": "g", "verdict": "failed", "message": EVIL},))
@@ -395,8 +408,8 @@ def test_an_array_is_scored_like_a_file_with_its_labels(registry: Registry, monk
     assert scorer.given["labels"].shape == (700,)
     assert found["fid"] == 2.5
     assert "mine on tiny" in str(found)
-    assert "FID [tiny-cnn-v1]  2.5  (lower is better; real data 0.5)" in str(found)
-    assert "FID [tiny-cnn-v1] ↓" in found._repr_html_()
+    assert "FID [toys, tiny-cnn-v1]  2.5  (lower is better; real data 0.5)" in str(found)
+    assert "FID [toys, tiny-cnn-v1] ↓" in found._repr_html_()
     assert found.document()["given"] == 700
     with pytest.raises(GenbenchError, match="did you mean 'fid'"):
         _ = found["fidd"]
@@ -408,7 +421,7 @@ def test_an_array_is_scored_like_a_file_with_its_labels(registry: Registry, monk
 
 def test_a_failed_check_is_explained(registry: Registry) -> None:
     result = {"name": "sample_is_uint8", "group": "sampling", "verdict": "failed", "message": "it is float32",
-              "promise": "uint8", "measured": "float32", "cause": "no cast", "read": "docs"}  # fmt: skip
+              "promise": "uint8", "measured": "float32", "where": "t.py:3", "cause": "no cast", "read": ""}  # fmt: skip
     report = CheckReport("toy", "tiny", (result,))
     assert (report.ok, report.failed) == (False, (result,))
     assert "1 of 1 failed" in repr(report)
@@ -432,3 +445,27 @@ def test_every_public_name_is_there_and_has_a_docstring() -> None:
     for name in genbench.__all__:
         assert getattr(genbench, name).__doc__, name
     assert set(genbench.__all__) <= set(dir(genbench))
+
+
+# Publishing.
+
+
+def test_a_bibliography_is_bibtex_of_the_models_that_are_named(results: Path) -> None:
+    assert "% model: toy\n" in genbench.cite("tiny", models=["toy"], results=results)
+    with pytest.raises(GenbenchError, match="did you mean 'toy'"):
+        genbench.cite("tiny", models="toi", results=results)
+
+
+def test_a_site_is_of_every_benchmark_with_results_and_what_is_left_out_is_warned_of(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Any] = []
+
+    def write(entries: Any, store: Store, directory: Path, registry: Registry, nearest: bool) -> list[str]:
+        written.extend([directory, nearest, [entry.board.benchmark.name for entry in entries]])
+        return ["a picture could not be read"]
+
+    monkeypatch.setattr("genbench.publishing.write", write)
+    with pytest.warns(UserWarning, match="a picture could not be read"):
+        assert genbench.publish(tmp_path / "site", nearest=False, results=results) == tmp_path / "site/index.html"
+    assert written == [tmp_path / "site", False, ["tiny"]]

@@ -91,7 +91,7 @@ def test_a_dry_run_and_doctor_tell_of_interrupted_attempts(
     run = plan(store, of, choose(of, [select_model(registry, "toy")]), [1])[0]
     interrupt(store, run, run.identity(of))
     _, out, _ = call(capsys, *ask)
-    assert ["interrupted; goes on" in line for line in out.splitlines()[1:4]] == [False, True, False]
+    assert ["interrupted; goes on" in line for line in out.splitlines()[2:5]] == [False, True, False]
     _, out, _ = call(capsys, *ask, "--json")
     assert [entry["goes_on"] for entry in json.loads(out)["runs"]] == [False, True, False, False, False]
     _, out, _ = call(capsys, "doctor", "--json", "--results", store.root)

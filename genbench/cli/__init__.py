@@ -165,6 +165,7 @@ Environment:
   GENBENCH_DATA           where `genbench data add` registers data sets
   GENBENCH_OFFLINE        1: download nothing
   GENBENCH_PROBE_SECONDS  how long a plugin may take to be loaded
+  GENBENCH_TENSORBOARD    folder for curves, with genbench[tensorboard]
   NO_COLOR                no colours
 
 {statuses_text(STATUSES)}

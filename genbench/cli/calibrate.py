@@ -90,15 +90,15 @@ def _conclude(calibration: Calibration) -> int:
 @contextlib.contextmanager
 def _told(folder: Path, what: str) -> Iterator[None]:
     """Say on stderr how far the worker is, each time that another tenth is done."""
-    from genbench.job import PROGRESS
+    from genbench.rungs import PROGRESS
 
     ended = threading.Event()
 
     def watch() -> None:
         told = -1
         while not ended.wait(ASK_SECONDS):
-            with contextlib.suppress(OSError, ValueError, IndexError):
-                share = float((folder / PROGRESS).read_text().split()[1])
+            with contextlib.suppress(OSError, ValueError):  # there is none yet, or half of one
+                share = float((folder / PROGRESS).read_text())
                 step = int(100 * share) // TELL_PERCENT
                 if step > told:
                     told = step

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from genbench.cli.completing import complete_models
 from genbench.cli.options import benchmark_option, json_option, load_registry, print_json
 from genbench.report.printable import printable, printable_lines
 
@@ -22,7 +23,7 @@ Results = Sequence[Mapping[str, Any]]
 
 
 @click.command("check")
-@click.argument("model", metavar="MODEL|FILE")
+@click.argument("model", metavar="MODEL|FILE", shell_complete=complete_models)
 @benchmark_option
 @click.option(
     "--seconds",

@@ -16,16 +16,11 @@ from genbench.cli.options import (
     print_json,
     results_option,
 )
-from genbench.errors import GenbenchError
 
 if TYPE_CHECKING:
     from genbench.benchmark import Benchmark
     from genbench.bibliography import Bibliography
-    from genbench.plugins import Registry
     from genbench.specs import Division
-    from genbench.store import Store
-
-ALL = "all"
 
 
 @click.command("cite")
@@ -61,9 +56,8 @@ def command(
       genbench cite -b words --models ngram,transformer
       genbench cite --json | jq -r '.entries[].key'
     """
-    from genbench.bibliography import bibliography, bibtex
-    from genbench.columns import columns_of
-    from genbench.leaderboard import metrics_of
+    from genbench.bibliography import bibtex
+    from genbench.citing import cited
     from genbench.selection import load_benchmark
     from genbench.store import Store
 
@@ -71,10 +65,8 @@ def command(
         raise click.UsageError("--output is for BibTeX; --json goes to stdout")
     registry = load_registry()
     chosen = load_benchmark(registry, benchmark, division=division)
-    specs, plugins = metrics_of(chosen, registry)
-    of_models = _models(Store(results), chosen, registry, models)
-    found = bibliography(chosen, columns_of(chosen, specs, plugins, ()), of_models)
-    _tell(found, chosen, results, bool(of_models))
+    found, any_model = cited(registry, chosen, Store(results), models)
+    _tell(found, chosen, results, any_model)
     if as_json:
         print_json(_document(found, chosen))
     elif output is not None:
@@ -82,45 +74,6 @@ def command(
         click.echo(f"{len(found.entries) + 1} entries in {output}", err=True)
     else:
         click.echo(bibtex(found, chosen), nl=False)
-
-
-def _models(store: Store, benchmark: Benchmark, registry: Registry, wanted: str | None) -> dict[str, str]:
-    """Model to reference: of the table's, or of those that a person names.
-
-    Raises:
-        GenbenchError: for text of another form, and for a model that has no results and is not installed, naming the
-            nearest.
-    """
-    from genbench.comparability import select
-    from genbench.selection import model_string, parse_model
-    from genbench.single_file import name_of
-
-    used, _ = select(benchmark, store.load(benchmark.folder))
-    table = {record.model.name: record.model.reference for record in used}
-    if wanted is None:
-        return dict(sorted(table.items()))
-    names = [] if wanted == ALL else [name_of(registry, text) for text in _split(wanted)]
-    installed = {name: entry.spec.reference for name, entry in registry.models.items()}
-    if wanted == ALL:
-        return dict(sorted(installed.items()))
-    chosen = {}
-    for text in names:
-        base, options = parse_model(text)
-        name = model_string(base, options)
-        if name not in table and base not in installed:
-            raise GenbenchError.unknown("model", name, {*table, *installed})
-        chosen[name] = table[name] if name in table else installed[base]
-    return chosen
-
-
-def _split(wanted: str) -> list[str]:
-    """Names between commas, those inside brackets left alone."""
-    import re
-
-    names = [name.strip() for name in re.split(r",(?![^\[]*\])", wanted) if name.strip()]
-    if not names:
-        raise click.UsageError("--models: no model is named; such as --models dcgan,vae, or --models all")
-    return names
 
 
 def _tell(found: Bibliography, benchmark: Benchmark, results: Path, any_model: bool) -> None:

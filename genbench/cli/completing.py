@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 HASHED = re.compile(r"-[0-9a-f]{16}$")
 """The end of a model's folder that does not tell the model's name."""
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+RUN_PARTS = 3
+"""Of the name of a run: benchmark, model and seed."""
 MOST_RUNS = 10_000
 """Folders of runs that are looked at; no person picks from more."""
 
@@ -113,7 +115,8 @@ def complete_seeds(ctx: click.Context, param: click.Parameter, incomplete: str) 
 @_quiet
 def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Runs in the results folder, part by part: benchmark, model, seed. And folders, since a run may be named so."""
-    return [CompletionItem(incomplete, type="dir"), *_places(ctx, incomplete, depth=3)]
+    places = [CompletionItem(place) for place in _places(_results(ctx), incomplete)]
+    return [CompletionItem(incomplete, type="dir"), *places]
 
 
 @_quiet
@@ -125,16 +128,20 @@ def complete_contenders(ctx: click.Context, param: click.Parameter, incomplete: 
     return [CompletionItem(incomplete, type="dir"), *_items(names, incomplete)]
 
 
-def _places(ctx: click.Context, incomplete: str, depth: int) -> list[CompletionItem]:
-    """What stands below the part of ``benchmark/model/seed-k`` that is typed already."""
+def _places(results: Path, incomplete: str) -> list[str]:
+    """What stands below the part of ``benchmark/model/seed-k`` that is typed already.
+
+    Where that is one folder alone, what stands in it: shells end a word that has one completion.
+    """
     parts = incomplete.split("/")
-    if len(parts) > depth:
+    if len(parts) > RUN_PARTS:
         return []
     above = [model_folder(part) if index == 1 else part for index, part in enumerate(parts[:-1])]
-    prefix = "".join(f"{part}/" for part in parts[:-1])
-    names = _folders(_results(ctx).joinpath(*above))
+    names = _folders(results.joinpath(*above))
     shown = [_model_name(name) if len(parts) == 2 else name for name in names]
-    return [CompletionItem(prefix + name) for name in shown if name.startswith(parts[-1])]
+    prefix, end = "".join(f"{part}/" for part in parts[:-1]), "" if len(parts) == RUN_PARTS else "/"
+    found = [f"{prefix}{name}{end}" for name in shown if name.startswith(parts[-1])]
+    return _places(results, found[0]) if end and len(found) == 1 else found
 
 
 def _folders(folder: Path) -> list[str]:

@@ -5,11 +5,19 @@ from __future__ import annotations
 import click
 
 PLACES = {
-    "bash": "~/.local/share/bash-completion/completions/genbench",
+    "bash": "~/.bash_completion",
     "zsh": "${fpath[1]}/_genbench",
     "fish": "~/.config/fish/completions/genbench.fish",
 }
 """Where each shell looks for such a script by itself; for zsh, the first folder of its path of functions."""
+
+MENDED = {
+    # A word that goes on, such as vae[latent= or digits/, gets no space behind it.
+    "bash": {"    return 0\n": "    [[ ${COMPREPLY[0]} == *[=/] ]] && compopt -o nospace\n\n    return 0\n"},
+    # An answer is parted at its first comma alone: lists of seeds have commas in them.
+    "fish": {'string split "," $completion': 'string split --max 1 "," $completion'},
+}
+"""What of click's own scripts is replaced, and by what."""
 
 VARIABLE = "_GENBENCH_COMPLETE"
 """Set by the script when it asks genbench for completions."""
@@ -25,10 +33,10 @@ def command(shell: str) -> None:
 
     \b
     Examples:
-      genbench completion bash > ~/.local/share/bash-completion/completions/genbench
+      source <(genbench completion bash)           in this shell only
+      genbench completion bash >> ~/.bash_completion
       genbench completion zsh > "${fpath[1]}/_genbench"
       genbench completion fish > ~/.config/fish/completions/genbench.fish
-      source <(genbench completion bash)            in this shell only
     """
     script = _script(shell)
     place = f"# Put this into {PLACES[shell]} and open a new shell."
@@ -47,5 +55,7 @@ def _script(shell: str) -> str:
     completer = of_shell(cli, {}, "genbench", VARIABLE)
     # What `source` asks of bash first is its version, which is not that of the shell that will read the script.
     script = completer.source_template % completer.source_vars()
-    # Click's own for fish parts an answer at every comma; seeds and options have commas in them.
-    return script.replace('string split "," $completion', 'string split --max 1 "," $completion')
+    for theirs, ours in MENDED.get(shell, {}).items():
+        assert theirs in script, f"click's script for {shell} has changed"
+        script = script.replace(theirs, ours)
+    return script

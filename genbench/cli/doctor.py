@@ -60,6 +60,7 @@ class Finding:
     type=click.IntRange(2),
     default=DRAWS,
     show_default=True,
+    metavar="N",
     help="With --calibrate: sample sets of each kind.",
 )
 @click.option(

@@ -123,7 +123,7 @@ def command(
     """Train MODELs under the benchmark's budget and seeds, score them, and print the table.
 
     A MODEL is a name from `genbench list models`, with options in brackets where its configuration is to
-    differ: 'dcgan[width=128]'. Or it is a Python file with a plugin in it, which need not be installed:
+    differ: 'vae[latent=16]'. Or it is a Python file with a plugin in it, which need not be installed:
     ./my_model.py, './my_model.py[width=8]', or ./my_model.py:name where it registers several.
 
     Runs that are finished are kept and skipped; runs whose code or benchmark has changed since are moved to

@@ -30,7 +30,7 @@ def command(run: str, results: Path, as_json: bool) -> None:
     \b
     Examples:
       genbench show digits/dcgan/seed-0
-      genbench show 'digits/dcgan[width=128]/seed-3'
+      genbench show 'digits/vae[latent=16]/seed-3'
       genbench show results/digits/vae/seed-0 --json | jq .scores.fid
     """
     from genbench.runs import find_run

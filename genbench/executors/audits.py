@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     from genbench.executors.protocol import StageEnd
 
 POLL_SECONDS = 0.2
+"""Between two looks at whether to stop."""
+FIRST_TRY, LONGEST_TRY = 0.2, 5.0
+"""Seconds between two looks at a verdict that another run makes: ever longer, since on a file server that many nodes
+share a thousand runs may be waiting."""
 OF_THE_MODEL = ("failed", "crashed", "invalid_output", "diverged", "over_budget")
 """Ends of an audit that are the model's doing, and so would be the same again."""
 
@@ -50,12 +56,16 @@ class Audits:
         key = key_of(job)
         path = self._folder / f"{key}.json"
         lock = self._lock(path)
+        pause = FIRST_TRY
         while lock is not None and not stopped():
+            if (known := _read(path, key)) is not None:
+                return known
             try:
-                with lock.acquire(timeout=POLL_SECONDS):
+                with lock.acquire(blocking=False):
                     return _read(path, key) or _made(path, key, make())
             except Timeout:
-                continue
+                _wait(pause, stopped)
+                pause = min(LONGEST_TRY, pause * random.uniform(1.2, 1.8))  # so that they do not all come at once
         return None if stopped() else _made(path, key, make())
 
     def _lock(self, path: Path) -> FileLock | None:
@@ -66,6 +76,12 @@ class Audits:
         except OSError:
             return None
         return FileLock(path.with_suffix(".lock"))
+
+
+def _wait(seconds: float, stopped: Callable[[], bool]) -> None:
+    end = time.monotonic() + seconds
+    while not stopped() and (left := end - time.monotonic()) > 0:
+        time.sleep(min(POLL_SECONDS, left))
 
 
 def _made(path: Path, key: str, ended: StageEnd) -> Audit | None:

@@ -7,13 +7,15 @@ sent again here, and goes on from its last checkpoint there, as another attempt 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import ray
@@ -45,6 +47,8 @@ from genbench.matrix import PlannedRun, metrics_of
 from genbench.record import parse
 
 OPTIONS = ("address",)
+CHECKPOINT_SECONDS = 60.0
+"""Between checkpoints, where nobody says: a thousand runs write them to one file server."""
 TICK_SECONDS = 0.2
 LOOK_SECONDS = 10.0
 """Between two looks at the nodes, of which some may have come or gone."""
@@ -73,6 +77,8 @@ def ray_cluster(setting: Setting) -> Iterator[RayExecutor]:
         StoreError: if the results folder refuses.
     """
     refuse_unknown("ray", setting.options, OPTIONS)
+    if setting.checkpoint_seconds is None:
+        setting = replace(setting, checkpoint_seconds=CHECKPOINT_SECONDS)
     with _connected(setting.options), _token(setting) as token:
         yield RayExecutor(setting, token)
 
@@ -180,7 +186,7 @@ class _Course:
         call, self._documents = documents(shipped, [ship_run(run, setting.benchmark) for run in runs])
         self._call = ray.put(call)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        self._desk = (
+        self._desk: Any = (
             ray.remote(Desk)
             .options(num_cpus=0, max_restarts=0, max_concurrency=100_000, scheduling_strategy=here)
             .remote()
@@ -336,10 +342,12 @@ def _connected(options: Mapping[str, str]) -> Iterator[None]:
         yield
         return
     address = options.get("address") or os.environ.get("RAY_ADDRESS") or "auto"
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # of a cluster that is started here
+    # Of a cluster that is started here. Ray's workers would have a niceness of 15, and so would the runs.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # noqa: SIM112 - it is written so
     extra: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **extra)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **extra)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise GenbenchError(
             f"--executor ray: no Ray cluster at {address!r}: {_first_line(error)}. Start one with `ray start --head`, "
@@ -347,7 +355,8 @@ def _connected(options: Mapping[str, str]) -> Iterator[None]:
             "address=local"
         ) from None
     try:
-        yield
+        with contextlib.redirect_stdout(sys.stderr):  # on which Ray tells of dead nodes; stdout is for records
+            yield
     finally:
         ray.shutdown()
 
@@ -369,7 +378,8 @@ def _token(setting: Setting) -> Iterator[str]:
 
 def _rooms() -> list[Room]:
     """What the living nodes of the cluster have in all."""
-    return [Room.of_node(node["Resources"]) for node in ray.nodes() if node["Alive"]]
+    nodes: Any = ray.nodes  # which has no types
+    return [Room.of_node(node["Resources"]) for node in nodes() if node["Alive"]]
 
 
 def _bare_context(setting: Setting) -> Context:
@@ -384,4 +394,4 @@ def _first_line(error: BaseException | None) -> str:
         return "its connection to the driver was lost"
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
     text = lines[-1] if isinstance(error, RayTaskError) and lines else lines[0] if lines else ""
-    return f"{type(error).__name__}: {text[:300]}"
+    return f"{type(error).__name__}: {text.partition('. ')[0][:300]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sys
 import time
@@ -38,6 +39,9 @@ STAGE_SHARES: dict[Stage, tuple[float, float]] = {
     "measure": (1.0, 1.0),
 }
 """Where on a run's bar a stage begins and ends."""
+
+BARS = 24
+"""Of single runs, at most: a cluster has thousands under way, and drawing them takes longer than there is time."""
 
 TITLES = {"bits_per_dim": "bits/dim", "bits_per_letter": "bits/letter"}
 """Scores that people know by another name than their key."""
@@ -154,7 +158,8 @@ class LiveView(View):
 
     def started(self, run: PlannedRun) -> None:
         super().started(run)
-        self._bars[str(run.key)] = self._progress.add_task(_label(run, "starting"), total=1.0, left="")
+        shown = len(self._bars) < BARS
+        self._bars[str(run.key)] = self._progress.add_task(_label(run, "starting"), total=1.0, left="", visible=shown)
 
     def progressed(self, run: PlannedRun, stage: Stage, progress: float) -> None:
         super().progressed(run, stage, progress)
@@ -167,6 +172,8 @@ class LiveView(View):
 
     def finished(self, run: PlannedRun, record: Record | None) -> None:
         self._progress.remove_task(self._bars.pop(str(run.key)))
+        if (following := next(itertools.islice(self._bars.values(), BARS - 1, None), None)) is not None:
+            self._progress.update(following, visible=True)
         super().finished(run, record)
         self._update_all()
 

@@ -15,16 +15,14 @@ from numpy.typing import NDArray
 from genbench.engine.bench import bench_of
 from genbench.engine.calibration.corruptions import REPLAYED, Corruption, Source, corruptions, near_copies, replayed
 from genbench.engine.data import Examples
-from genbench.engine.progress import Progress
 from genbench.engine.rng import generator
 from genbench.engine.scoring import Bench, look_at, score
 from genbench.engine.scoring.reference import Reference, reference_from
 from genbench.errors import DataError
 from genbench.job import Job
-from genbench.rungs import ANY, HALVES, RUNGS
+from genbench.rungs import ANY, HALVES, PROGRESS, RUNGS
 from genbench.specs import MetricSpec
 
-STAGE = "calibrate"
 NULL = "null_"
 """Begins the details that hold a percentile of a null distribution."""
 FEWEST = 40
@@ -86,18 +84,18 @@ def climb(job: Job, draws: int, alarms: int = 0, only_halves: bool = False) -> d
     of_quality = [metric for metric in metrics if metric.group != "copying"]
     of_copies = [metric for metric in metrics if metric.group == "copying"]
     alarms = alarms if of_copies else 0
-    progress, total = Progress(job.folder, STAGE), draws * (len(made) + len(HALVES)) + alarms
+    progress, total = job.folder / PROGRESS, draws * (len(made) + len(HALVES)) + alarms
     done = 0
     for draw in range(draws):
         for rung, samples, beside in _sets(draw, source, made, bench):
             _score(rung, samples, beside, of_quality if beside is bench else metrics, found)
             done += 1
-            progress.report(done / total)
+            progress.write_text(f"{done / total:.4f}")
     honest = Measured(_two_levels(list), _two_levels(int), _two_levels(list), found.problems)
     for draw in range(draws, draws + alarms):
         _score("held-out", *parted(bench, "held-out", draw), of_copies, honest)
         done += 1
-        progress.report(done / total)
+        progress.write_text(f"{done / total:.4f}")
     return {
         "n": source.n,
         "half": half,
