@@ -4,8 +4,8 @@ A plugin is a module (or any object) named by an entry point in the group ``genb
 with ``@hookimpl`` are called by their names. All hooks are 1:N: each plugin may implement any of them. A hook
 with a name that is not here is an error, and so are two plugins that register one name.
 
-Hooks that register take no arguments. Those that observe are called in the harness, not in the process that trains: what
-they return is ignored, their errors are logged, and nothing that they do changes a score.
+Hooks that register take no arguments. Those that observe are called in the harness, not in the process that trains:
+what they return is ignored, their errors are logged, and nothing that they do changes a score.
 
 The module must be light: it is imported by every ``genbench`` command, so it imports neither torch nor
 anything that does. Factories and loaders are import strings for that reason.
@@ -94,8 +94,8 @@ def run_started(benchmark: str, model: str, seed: int) -> None:
 
 @hookspec
 def run_progressed(benchmark: str, model: str, seed: int, stage: str, progress: float) -> None:
-    """A run moved on; called at most a few times a second. ``stage`` is ``audit``, ``train``, ``evaluate``, ``score`` or
-    ``measure``, and ``progress`` the share of the training budget that is spent, in [0, 1]."""
+    """A run moved on; called at most a few times a second. ``stage`` is ``audit``, ``train``, ``evaluate``, ``score``
+    or ``measure``, and ``progress`` the share of the training budget that is spent, in [0, 1]."""
 
 
 @hookspec

@@ -67,9 +67,10 @@ def test_what_the_executed_notebook_has_to_show_is_of_cells_that_there_are(cells
     assert [words for words in SHOWS if not any(begins(cell, words) for cell in cells)] == []
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(
     not os.environ.get("GENBENCH_TEST_NOTEBOOK"),
-    reason="trains five runs in a kernel of its own, 25 s of one core: GENBENCH_TEST_NOTEBOOK=1 pytest "
+    reason="trains five runs in a kernel of its own, 35 s of one core: GENBENCH_TEST_NOTEBOOK=1 pytest "
     "tests/test_notebook.py runs it",
 )
 def test_every_cell_of_the_notebook_runs_and_shows_what_it_ought_to(tmp_path: Path) -> None:

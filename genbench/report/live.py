@@ -209,7 +209,7 @@ def live_view(
         TaskProgressColumn(),
         TextColumn("{task.fields[left]}"),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, refresh_per_second=4) as progress:
         yield LiveView(progress, registry, runs, kept, jobs, root, lambda line: _print_above(console, line), stopping)
 
 
