@@ -89,7 +89,7 @@ def register_commands() -> Sequence[click.Command]:  # type: ignore[empty-body]
 
 @hookspec
 def run_started(benchmark: str, model: str, seed: int) -> None:
-    """A run's training process is about to start. ``model`` carries the configuration: ``dcgan[width=128]``."""
+    """A run's training process is about to start. ``model`` carries the configuration: ``vae[width=64]``."""
 
 
 @hookspec

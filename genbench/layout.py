@@ -20,7 +20,7 @@ SEED_FOLDER = re.compile(r"^seed-[0-9]{1,10}\Z")
 
 @dataclass(frozen=True)
 class RunKey:
-    """Where a run lives: benchmark folder, model name with configuration (``dcgan[width=128]``), seed."""
+    """Where a run lives: benchmark folder, model name with configuration (``vae[width=64]``), seed."""
 
     benchmark: str
     model: str
@@ -36,7 +36,7 @@ class RunKey:
 
 @functools.lru_cache(1024)  # each model has several seeds
 def model_folder(name: str) -> str:
-    """The folder of a model: ``dcgan[width=128]`` lives in ``dcgan+width=128``; long or odd ones end in a hash."""
+    """The folder of a model: ``vae[width=64]`` lives in ``vae+width=64``; long or odd ones end in a hash."""
     folder = re.sub(r"[^a-z0-9._+=,-]", "-", name.lower().replace("[", "+").replace("]", ""))
     lossless = folder == name.replace("[", "+").replace("]", "") and FOLDER.match(folder) and ".." not in folder
     if lossless:

@@ -11,8 +11,9 @@ from genbench.benchmark import NOT_USED
 from genbench.errors import GenbenchError, VerificationFailed
 from genbench.layout import VERIFICATION
 from genbench.matrix import PlannedRun, choose
-from genbench.record import Record, stable
+from genbench.record import Record
 from genbench.selection import load_benchmark, select_model
+from genbench.stable import stable
 from genbench.store import RECORD, RunKey, Store, model_folder, sha256_of
 
 if TYPE_CHECKING:

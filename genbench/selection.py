@@ -47,7 +47,7 @@ class SelectedModel:
 
 
 def parse_model(text: str) -> tuple[str, dict[str, Value]]:
-    """Name and options in ``dcgan[width=128,ema=true]``; values as :func:`literal` reads them.
+    """Name and options in ``vae[width=64,dropout=0.1]``; values as :func:`literal` reads them.
 
     Raises:
         SpecError: if the text is not of this form or gives an option twice.
@@ -68,7 +68,7 @@ def select_model(registry: Registry, text: str) -> SelectedModel:
     """The model that ``text`` asks for, its options checked against the model's configuration.
 
     Args:
-        text: an installed model, ``dcgan[width=128]``, or one in a Python file: see :mod:`genbench.single_file`.
+        text: an installed model, ``vae[width=64]``, or one in a Python file: see :mod:`genbench.single_file`.
 
     Raises:
         GenbenchError: for text of another form, an unknown model or option (naming the nearest), or a value
@@ -215,7 +215,7 @@ def _split_model(text: str) -> tuple[str, dict[str, str]]:
         raise SpecError(f"{text!r}: a model with its options is written in printable characters")
     match = MODEL.fullmatch(text)
     if match is None:
-        raise SpecError(f"{text!r}: a model is written name or name[option=value,...], such as dcgan[width=128]")
+        raise SpecError(f"{text!r}: a model is written name or name[option=value,...], such as vae[width=64]")
     name, inside = match.groups()
     options: dict[str, str] = {}
     for item in (inside or "").split(",") if inside else []:

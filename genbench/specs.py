@@ -200,7 +200,7 @@ class ModelSpec:
             with a :class:`DataSpec` and a ``torch.device``; it has the methods of
             :class:`genbench.model.Model`.
         config: a frozen dataclass of plain values (int, float, str, bool) with a default each and a
-            ``batch_size`` of 1 or more. ``dcgan[width=128]`` on the command line changes a field.
+            ``batch_size`` of 1 or more. ``vae[width=64]`` on the command line changes a field.
         summary: one line for ``genbench list``.
         reference: the paper, as a person would cite it, with an arXiv number or a DOI where there is one.
         likelihood: the kind of ``log_prob``, or None for a model without one.

@@ -32,7 +32,8 @@ import psutil
 from ray.cluster_utils import Cluster
 
 from genbench.ledger import read_ledger
-from genbench.record import Record, stable
+from genbench.record import Record
+from genbench.stable import stable
 from genbench.store import Store
 
 MARK = "GENBENCH_RAY_CLUSTER"

@@ -24,7 +24,8 @@ from pathlib import Path
 
 import psutil
 
-from genbench.record import Record, stable
+from genbench.record import Record
+from genbench.stable import stable
 from genbench.store import Store
 
 VICTIMS = ("worker", "worker", "worker", "supervisor", "supervisor", "run server", "fork server", "harness", "harness")

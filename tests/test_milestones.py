@@ -8,7 +8,8 @@ from dataclasses import replace
 import factories
 import pytest
 
-from genbench.record import SCORE_DEFAULTS, Milestone, Record, Score, brief, parse, stable
+from genbench.record import SCORE_DEFAULTS, Milestone, Record, Score, brief, parse
+from genbench.stable import stable
 
 FINAL = {"metric": "fid/1", "evaluator": "cnn@1234", "sizes": [500, 1000, 15], "n": 1000}
 THEN = {**FINAL, "sizes": [250, 500, 15], "n": 500}

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genbench.errors import RecordError
-from genbench.record import Record, _adapter, _of_today, parse, stable
+from genbench.record import Record, _adapter, _of_today, parse
+from genbench.stable import stable
 from genbench.strict_json import MAX_DEPTH, MAX_DIGITS, MAX_RECORD_BYTES, strict_json
 
 GOOD = json.loads(factories.record().to_json())

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genbench.errors import GenbenchError, RecordError, StoreError
-from genbench.record import SCHEMA, VOLATILE, json_schema, parse, stable
+from genbench.record import SCHEMA, json_schema, parse
+from genbench.stable import VOLATILE, stable
 from genbench.store import FOLDER, MAX_RECORD_BYTES, RunKey, Store, model_folder
 
 KEY = RunKey("tiny", "toy", 0)

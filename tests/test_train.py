@@ -25,8 +25,8 @@ from genbench.executors.mark import UNWRITTEN_DISK
 from genbench.job import JOB, STAGES, Job, finished, outcome_file
 from genbench.plugins import discover
 from genbench.reading import sha256_of
-from genbench.record import stable
 from genbench.specs import Budget
+from genbench.stable import stable
 from genbench.versions import versions
 
 REGISTRY = discover()

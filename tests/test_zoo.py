@@ -17,7 +17,8 @@ import pytest
 from commands import ZOO, genbench
 from tiny import BENCHMARK, records
 
-from genbench.record import Record, stable
+from genbench.record import Record
+from genbench.stable import stable
 
 FAULTS: dict[str, str] = runpy.run_path(str(ZOO / "genbench_zoo.py"))["FAULTS"]
 """Each model of the zoo, without its prefix, and the status that its runs must end with."""

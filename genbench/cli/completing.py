@@ -153,7 +153,7 @@ def _folders(folder: Path) -> list[str]:
 
 
 def _model_name(folder: str) -> str:
-    """``dcgan[width=128]`` of the folder ``dcgan+width=128``."""
+    """``vae[width=64]`` of the folder ``vae+width=64``."""
     name, plus, options = folder.partition("+")
     return f"{name}[{options}]" if plus else name
 
