@@ -13,21 +13,12 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from genbench.arguments import (
-    ALL,
-    AnyPath,
-    BudgetChanges,
-    benchmark_for,
-    in_notebook,
-    installed,
-    listed,
-    model_names,
-    sayer,
-    warn,
-)
+from genbench import arguments
+from genbench.arguments import ALL, AnyPath, BudgetChanges, benchmark_for, in_notebook, installed, listed, warn
 from genbench.errors import GenbenchError
+from genbench.specs import ModelSpec
 
 if TYPE_CHECKING:
     from genbench.comparing import ComparisonReport
@@ -37,11 +28,11 @@ if TYPE_CHECKING:
     from genbench.reports import CheckReport, RunReport
     from genbench.samples import Samples
     from genbench.scored import ScoredSamples
-    from genbench.specs import Division, ModelSpec
+    from genbench.specs import Division
 
 
 def run(
-    models: str | Sequence[str] = ALL,
+    models: AnyPath | Sequence[AnyPath] = ALL,
     benchmark: AnyPath = "digits",
     *,
     seeds: Iterable[int] | None = None,
@@ -53,8 +44,8 @@ def run(
     executor: str = "local",
     executor_options: Mapping[str, str] | None = None,
     rerun: Rerun | None = None,
-    weights: Iterable[AnyPath] = (),
-    reference: Iterable[AnyPath] = (),
+    weights: AnyPath | Iterable[AnyPath] = (),
+    reference: AnyPath | Iterable[AnyPath] = (),
     progress: bool | Callable[[str], None] = True,
 ) -> RunReport:
     """Train models under a benchmark's budget and seeds, and score them: ``genbench run``.
@@ -67,7 +58,7 @@ def run(
 
     Args:
         models: ``"all"``, a model or several, as the command line takes them: ``dcgan``, ``vae[latent=16]``,
-            ``./my_model.py``.
+            ``./my_model.py``, which may be a path too.
         benchmark: name of an installed benchmark, or the path of a ``.toml`` file.
         seeds: some of the benchmark's only; None for all.
         results: folder of results.
@@ -92,6 +83,7 @@ def run(
     """
     from genbench.calls import execute, make_call, records_of
     from genbench.leaderboard import from_registry
+    from genbench.matrix import Rerun
     from genbench.report.live import View, live_view
     from genbench.reports import RunReport
     from genbench.results import Loaded
@@ -99,10 +91,12 @@ def run(
     from genbench.store import Store
     from genbench.supplies import supplied
 
-    names, everything = model_names(models)
+    names, everything = arguments.model_names(models)
+    picked = None if seeds is None else arguments.whole_numbers("seeds", seeds, 0)
+    if rerun is not None:
+        arguments.one_of("rerun", rerun, get_args(Rerun))
     registry = installed()
-    chosen = supplied(benchmark_for(registry, benchmark, dev, budget), map(Path, weights), map(Path, reference))
-    picked = None if seeds is None else list(seeds)
+    chosen = supplied(benchmark_for(registry, benchmark, dev, budget), *map(arguments.files, (weights, reference)))
     call = make_call(
         registry,
         chosen,
@@ -111,12 +105,12 @@ def run(
         everything,
         picked,
         rerun,
-        jobs=jobs,
-        checkpoint=checkpoint,
+        jobs=None if jobs is None else arguments.whole("jobs", jobs, 1),
+        checkpoint=None if checkpoint is None else arguments.seconds_of("checkpoint", checkpoint, 0),
         executor=executor,
         executor_options=executor_options,
     )
-    say = sayer(progress)
+    say = arguments.sayer(progress)
     # Only the main thread can take signals; elsewhere nobody is interrupted.
     numbers = (signal.SIGINT,) if threading.current_thread() is threading.main_thread() else ()
     signals = Signals(numbers, say)
@@ -183,7 +177,7 @@ def compare(
     b: AnyPath,
     benchmark: AnyPath = "digits",
     *,
-    metrics: Sequence[str] = (),
+    metrics: str | Sequence[str] = (),
     results: AnyPath = "results",
     results_b: AnyPath | None = None,
     division: Division = "closed",
@@ -209,7 +203,7 @@ def compare(
     registry = installed()
     chosen = benchmark_for(registry, benchmark, dev, budget, division)
     folder_b = None if results_b is None else Path(results_b)
-    return carry_out(registry, chosen, str(a), str(b), Path(results), folder_b, metrics, regression)
+    return carry_out(registry, chosen, str(a), str(b), Path(results), folder_b, arguments.several(metrics), regression)
 
 
 def score(
@@ -219,8 +213,8 @@ def score(
     labels: Any = None,
     name: str = "samples",
     dev: bool = False,
-    weights: Iterable[AnyPath] = (),
-    reference: Iterable[AnyPath] = (),
+    weights: AnyPath | Iterable[AnyPath] = (),
+    reference: AnyPath | Iterable[AnyPath] = (),
 ) -> ScoredSamples:
     """Score samples made by anything against a benchmark's held-out data: ``genbench score``.
 
@@ -237,18 +231,22 @@ def score(
     from genbench.supplies import supplied
 
     registry = installed()
-    chosen = supplied(benchmark_for(registry, benchmark, dev, None), map(Path, weights), map(Path, reference))
+    chosen = supplied(benchmark_for(registry, benchmark, dev), *map(arguments.files, (weights, reference)))
     if isinstance(samples, str | PathLike):
         if labels is not None:
             raise GenbenchError("labels go with an array of samples; an .npz holds its own, as `labels`")
         return score_file(registry, chosen, Path(samples), name)
     import numpy as np
 
-    arrays = {"samples": np.asarray(samples)} | ({} if labels is None else {"labels": np.asarray(labels)})
+    arrays = {"samples": arguments.array_of("samples", samples)}
+    arrays |= {} if labels is None else {"labels": arguments.array_of("labels", labels)}
     with tempfile.TemporaryDirectory(prefix="genbench-") as folder:
         path = Path(folder, "samples.npz")
         np.savez(path, allow_pickle=False, **arrays)
-        return score_file(registry, chosen, path, name)
+        try:
+            return score_file(registry, chosen, path, name)
+        except GenbenchError as error:  # of a file that nobody but us knows
+            raise type(error)(str(error).replace(f"{path}: ", "")) from None
 
 
 def sample(
@@ -278,24 +276,21 @@ def sample(
     from genbench.drawing import draw
     from genbench.runs import read_run
     from genbench.samples import Samples
-    from genbench.single_file import add_file
     from genbench.store import Store
 
-    if n < 1:
-        raise GenbenchError(f"n: must be 1 or more, not {n}")
+    n, seed = arguments.whole("n", n, 1), None if seed is None else arguments.whole("seed", seed, 0)
     folder, record = read_run(Store(Path(results)), run)
     registry, of = installed(), None if benchmark is None else str(benchmark)
-    if file is not None:
-        add_file(registry, Path(file))
+    source = None if file is None else Path(file)
     with tempfile.TemporaryDirectory(prefix="genbench-") as scratch:
         output = Path(scratch, "samples.npz")
-        drawn_under = draw(registry, folder, record, output, n, of, seed, warn)
+        drawn_under = draw(registry, folder, record, output, n, of, source, seed, warn)
         with np.load(output, allow_pickle=False) as arrays:
             labels = arrays["labels"] if "labels" in arrays.files else None
             return Samples(record.run, drawn_under.dataset, arrays["samples"], labels)
 
 
-def check(model: str | ModelSpec, benchmark: AnyPath = "digits", *, seconds: float | None = None) -> CheckReport:
+def check(model: AnyPath | ModelSpec, benchmark: AnyPath = "digits", *, seconds: float | None = None) -> CheckReport:
     """Ask whether a model keeps its contract: ``genbench check``.
 
     Args:
@@ -314,10 +309,11 @@ def check(model: str | ModelSpec, benchmark: AnyPath = "digits", *, seconds: flo
     from genbench.reports import CheckReport
     from genbench.testing import select
 
+    limit = None if seconds is None else arguments.seconds_of("seconds", seconds, 1)
     registry = installed()
-    selected = select(registry, model)
+    selected = select(registry, model if isinstance(model, ModelSpec) else arguments.model_name(model))
     with task(registry, benchmark_for(registry, benchmark), selected, seed=0) as prepared:
-        course = carry_out_checks(prepared, seconds, lambda group: None)
+        course = carry_out_checks(prepared, limit, lambda group: None)
     if course.lost is not None:
         raise HarnessError(f"{selected.name}: the checks came to no end: {course.lost}")
     return CheckReport(selected.name, str(benchmark), tuple(course.results))
@@ -367,7 +363,11 @@ def cite(
 
 
 def publish(
-    directory: AnyPath, benchmarks: Sequence[AnyPath] = (), *, nearest: bool = True, results: AnyPath = "results"
+    directory: AnyPath,
+    benchmarks: AnyPath | Sequence[AnyPath] = (),
+    *,
+    nearest: bool = True,
+    results: AnyPath = "results",
 ) -> Path:
     """Write the leaderboards of a results folder as a static site: ``genbench publish``.
 
@@ -389,5 +389,7 @@ def publish(
     from genbench.publishing import publish as write
     from genbench.store import Store
 
-    write(installed(), Store(Path(results)), Path(directory), [str(name) for name in benchmarks], nearest, warn)
+    names = [str(name) for name in arguments.several(benchmarks)]
+    store, site = Store(Path(results)), Path(directory)
+    write(installed(), store, site, names, nearest, lambda line: warn(line.removeprefix("Warning: ")))
     return Path(directory, "index.html")

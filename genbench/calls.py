@@ -89,7 +89,7 @@ def make_call(
             in it of runs that are over is removed.
 
     Raises:
-        NothingSelected: if no model is named.
+        NothingSelected: if no model is named, or no seed.
         GenbenchError: for a model, option or seed that is not known.
         StoreError: if the results folder refuses, or holds a record that a newer genbench wrote.
     """
@@ -160,6 +160,8 @@ def records_of(call: Call, say: Say) -> list[Record]:
 def _seeds(benchmark: Benchmark, wanted: Sequence[int] | None) -> list[int]:
     if wanted is None:
         return benchmark.file.seeds
+    if not wanted:
+        raise NothingSelected(f"no seed is selected; {benchmark.name} has the seeds {benchmark.file.seeds}")
     unknown = sorted(set(wanted) - set(benchmark.file.seeds))
     if unknown:
         raise GenbenchError(f"--seeds: {benchmark.name} has the seeds {benchmark.file.seeds}, not {unknown}")

@@ -6,7 +6,10 @@ import ast
 import hashlib
 import importlib.util
 import re
+import site
+import sys
 from collections.abc import Iterable
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,14 +60,12 @@ def files_of(package: str, root: str = "") -> list[tuple[Path, str]]:
     Raises:
         GenbenchError: if there is no such package.
     """
-    beside = _beside(package, Path(root)) if root else None
-    if beside is None:
+    places = _beside(package, Path(root)) if root else []
+    if not places:
         spec = importlib.util.find_spec(package)
         if spec is None:
             raise GenbenchError(f"the package {package!r}, named by a model's declaration, is not installed")
         places = [Path(place) for place in spec.submodule_search_locations or [str(spec.origin)]]
-    else:
-        places = [beside]
     if len(places) == 1 and not places[0].is_dir():
         return [(places[0], package)]
     files = [
@@ -79,7 +80,8 @@ def files_of(package: str, root: str = "") -> list[tuple[Path, str]]:
 def imported_beside(module: str, root: Path) -> set[str]:
     """Names of the modules and packages in the folder ``root`` that a module there imports, itself included.
 
-    Imports are read, not carried out, also those inside functions, and those of the modules found.
+    Imports are read, not carried out, also those inside functions, and those of the modules found. What is installed
+    hides what has its name in ``root``, as it does in the processes of a run, where ``root`` comes last.
 
     Raises:
         OSError: if a file can't be read.
@@ -88,20 +90,31 @@ def imported_beside(module: str, root: Path) -> set[str]:
     waiting = {module}
     while waiting:
         name = waiting.pop()
-        place = _beside(name, root)
-        if place is None or name in found:
+        places = _beside(name, root)
+        if not places or name in found:
             continue
         found.add(name)
-        for source in [place] if place.is_file() else place.rglob("*.py"):
-            waiting |= _imports(source)
+        for place in places:
+            for source in place.rglob("*.py") if place.is_dir() else [place]:
+                waiting |= _imports(source)
     return found
 
 
-def _beside(package: str, root: Path) -> Path | None:
-    """The file or folder of a package in ``root``, or None."""
-    if (root / package / "__init__.py").is_file():
-        return root / package
-    return root / f"{package}.py" if (root / f"{package}.py").is_file() else None
+def _beside(package: str, root: Path) -> list[Path]:
+    """The file or the folder, with or without an ``__init__.py``, that a package is imported from in ``root``."""
+    spec = None if _is_installed(package) else PathFinder.find_spec(package, [str(root)])
+    if spec is None:
+        return []
+    return [Path(place) for place in spec.submodule_search_locations or [str(spec.origin)]]
+
+
+def _is_installed(package: str) -> bool:
+    """Whether it is genbench, of the standard library, or among the installed packages."""
+    if package == "genbench" or package in sys.stdlib_module_names:
+        return True
+    folders = [*site.getsitepackages(), *[site.getusersitepackages()] * bool(site.ENABLE_USER_SITE)]
+    spec = PathFinder.find_spec(package, folders)
+    return spec is not None and spec.origin is not None  # a folder without an __init__.py hides nothing
 
 
 def _imports(source: Path) -> set[str]:

@@ -11,7 +11,8 @@ from genbench.executors.task import task
 from genbench.plugins import code_sha256
 from genbench.replay import benchmark_of
 from genbench.report.printable import printable
-from genbench.selection import select_model
+from genbench.selection import parse_model, select_model
+from genbench.single_file import UNPACKAGED, add_file
 
 if TYPE_CHECKING:
     from genbench.benchmark import Benchmark
@@ -26,6 +27,7 @@ def draw(
     output: Path,
     n: int,
     benchmark: str | None,
+    file: Path | None,
     seed: int | None,
     warn: Callable[[str], None],
 ) -> Benchmark:
@@ -35,6 +37,7 @@ def draw(
 
     Args:
         benchmark: name or file of the run's benchmark; None for the installed one of the name in its record.
+        file: the Python file of the run's model; None where that is installed.
         seed: of the draws; None for the run's own.
         warn: told why the samples may be others than the run's.
 
@@ -48,6 +51,13 @@ def draw(
     """
     if not (folder / "state.json").is_file():
         raise GenbenchError(f"{printable(record.run)} is {record.status} and left no state to sample from")
+    if file is not None:
+        add_file(registry, file)
+    elif record.model.version == UNPACKAGED and parse_model(record.model.name)[0] not in registry.models:
+        raise GenbenchError(
+            f"{printable(record.run)} was made by a model in a file, {printable(record.model.plugin)}, which is not "
+            "installed; name it with --file"
+        )
     model = select_model(registry, record.model.name)
     if code_sha256(model.registered.spec, model.registered.plugin) != record.model.code_sha256:
         warn(f"the code of {model.name} has changed since this run; its samples may differ")

@@ -290,12 +290,7 @@ class Record:
         """
         document = {"schema": self.schema, **asdict(self)}
         for milestone in document["milestones"]:
-            for name, score in milestone["scores"].items():
-                milestone["scores"][name] = {
-                    key: value
-                    for key, value in score.items()
-                    if key not in SCORE_DEFAULTS or value != SCORE_DEFAULTS[key]
-                }
+            milestone["scores"] = {name: _without_defaults(score) for name, score in milestone["scores"].items()}
         return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 

@@ -58,4 +58,5 @@ class Signals:
             yield
         finally:
             for number, handler in before.items():
-                signal.signal(number, handler)
+                # None stands for a handler that was not set from Python, as that of a program around it may be.
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -71,7 +71,7 @@ def add_file(registry: Registry, path: Path) -> Plugin:
     """
     if not path.is_file():
         raise GenbenchError(f"{path}: no such file")
-    whole = path.resolve()
+    whole = _whole(path)
     # By the file's name alone: a record must not tell of its maker's folders, nor change when they do.
     plugin = Plugin(path.stem, path.name, UNPACKAGED, path.stem, root=str(whole.parent))
     for known in registry.plugins:
@@ -91,7 +91,7 @@ def load_file(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise GenbenchError(f"{path}: not a Python file")
-    folder = str(path.resolve().parent)
+    folder = str(_whole(path).parent)
     if folder not in sys.path:
         sys.path.append(folder)  # last, as in workers: it hides no installed module
     module = importlib.util.module_from_spec(spec)
@@ -102,6 +102,11 @@ def load_file(path: Path) -> ModuleType:
         del sys.modules[path.stem]
         raise
     return module
+
+
+def _whole(path: Path) -> Path:
+    """The path from the root. A file that is a link keeps its name and its folder, where workers look for it."""
+    return path.parent.resolve() / path.name
 
 
 def _working(plugin: Plugin, path: Path) -> Plugin:

@@ -92,3 +92,25 @@ def do(
 
 def left(store: Store) -> list[Path]:
     return [path for path in (store.root / ".work").iterdir() if path.is_dir()]
+
+
+class Seen:
+    """An observer that takes note."""
+
+    def __init__(self) -> None:
+        self.finished_runs: list[Record | None] = []
+
+    def started(self, run: PlannedRun) -> None: ...
+
+    def progressed(self, *_: object) -> None: ...
+
+    def retried(self, *_: object) -> None: ...
+
+    def finished(self, run: PlannedRun, record: Record | None) -> None:
+        self.finished_runs.append(record)
+
+
+class Alive:
+    """A launcher that nothing is asked of."""
+
+    def check_alive(self) -> None: ...

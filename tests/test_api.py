@@ -22,6 +22,7 @@ from PIL import Image
 
 import genbench
 import genbench.plugins
+from genbench.arguments import sayer
 from genbench.errors import GenbenchError, NothingSelected, SpecError, StoreError
 from genbench.executors.interface import Observer, Setting
 from genbench.executors.supervision import Killed
@@ -169,6 +170,17 @@ def test_without_progress_the_lines_go_to_the_logger(
     assert capfd.readouterr() == ("", "")
 
 
+def test_what_a_plugin_has_said_is_told_without_what_a_terminal_obeys(registry: Registry) -> None:
+    lines: list[str] = []
+    sayer(lines.append)("it broke: \x1b[31m\nat once")
+    assert lines == ["it broke: \N{REPLACEMENT CHARACTER}[31m at once"]
+
+
+def test_seeds_may_be_of_numpy_s_types(registry: Registry, tmp_path: Path) -> None:
+    (record,) = run(tmp_path / "new", seeds=np.arange(1)).records
+    assert type(record.seed) is int
+
+
 def test_all_models_are_those_that_are_installed(registry: Registry, tmp_path: Path) -> None:
     report = genbench.run(
         benchmark="tiny", results=tmp_path / "new", executor="told", seeds=[0], progress=lambda line: None
@@ -195,6 +207,15 @@ def test_a_model_that_stands_in_a_notebook_is_refused_with_what_to_do(
         ({"executor": "toled"}, "did you mean 'told'"),
         ({"models": "toi"}, "did you mean 'toy'"),
         ({"models": []}, "no model is selected"),
+        ({"models": None}, "NoneType None is neither"),
+        ({"models": Path("nowhere.py")}, r"nowhere\.py: no such file"),
+        ({"seeds": []}, "no seed is selected"),
+        ({"seeds": "0-2"}, r"seeds: must be a sequence .* not '0-2'"),
+        ({"seeds": [0.0]}, "seeds: must be a whole number, not 0.0"),
+        ({"jobs": 0}, "jobs: must be 1 or more, not 0"),
+        ({"checkpoint": float("nan")}, "checkpoint: must be a number of seconds, 0 or more, not nan"),
+        ({"rerun": "some"}, "rerun: must be 'failed' or 'all', not 'some'"),
+        ({"budget": ["images=5"]}, "budget: must map keys to values"),
         ({"benchmark": "tinie"}, "did you mean 'tiny'"),
     ],
 )
@@ -362,8 +383,8 @@ def test_samples_of_a_text_show_themselves_as_texts_with_the_class_asked_for() -
 
 
 def test_samples_are_drawn_into_an_array(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def draw(registry, folder, record, output, n, benchmark, seed, warn):  # type: ignore[no-untyped-def]
-        assert (folder, n, benchmark, seed) == (results / "tiny/toy/seed-1", 2, None, 9)
+    def draw(registry, folder, record, output, n, benchmark, file, seed, warn):  # type: ignore[no-untyped-def]
+        assert (folder, n, benchmark, file, seed) == (results / "tiny/toy/seed-1", 2, None, None, 9)
         np.savez(output, samples=np.ones((n, 1, 2, 2), np.uint8), labels=np.array([3, 4]))
         warn("the code of toy has changed")
         return factories.benchmark()
@@ -417,6 +438,9 @@ def test_an_array_is_scored_like_a_file_with_its_labels(registry: Registry, monk
         genbench.score("nowhere.npz", "tiny")
     with pytest.raises(GenbenchError, match="labels go with an array"):
         genbench.score("nowhere.npz", "tiny", labels=[1])
+    for unfit in ([[1], [2, 3]], [None, "a"]):
+        with pytest.raises(SpecError, match=r"samples: .* array"):
+            genbench.score(unfit, "tiny")
 
 
 def test_a_failed_check_is_explained(registry: Registry) -> None:
@@ -466,6 +490,6 @@ def test_a_site_is_of_every_benchmark_with_results_and_what_is_left_out_is_warne
         return ["a picture could not be read"]
 
     monkeypatch.setattr("genbench.publishing.write", write)
-    with pytest.warns(UserWarning, match="a picture could not be read"):
+    with pytest.warns(UserWarning, match="^a picture could not be read"):
         assert genbench.publish(tmp_path / "site", nearest=False, results=results) == tmp_path / "site/index.html"
     assert written == [tmp_path / "site", False, ["tiny"]]

@@ -147,7 +147,7 @@ def test_interrupted_runs_are_cancelled_and_the_next_call_goes_on(tmp_path: Path
     path.write_text(BENCHMARK.replace("seconds = 3.0", "seconds = 60.0"))
     models = ("zoo-hangs", "noise")
     process = start("run", *models, "-b", path, "--seeds", "0", "--jobs", 1, "--results", results, python_path=(ZOO,))
-    while not list(results.glob(".work/*hangs*/progress")):
+    while not list(results.glob(".work/*hangs*/scratch")):
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)

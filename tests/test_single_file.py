@@ -11,12 +11,13 @@ import factories
 import pytest
 from commands import inside
 
+from genbench.code_hash import files_of, imported_beside
 from genbench.errors import GenbenchError
 from genbench.matrix import PlannedRun, choose, plan
 from genbench.plugins import discover
 from genbench.record import ModelId
 from genbench.selection import load_benchmark, select_model
-from genbench.single_file import is_in_file, name_of
+from genbench.single_file import add_file, is_in_file, name_of
 from genbench.store import RunKey, Store
 from genbench.verdicts import Verdict
 
@@ -31,6 +32,7 @@ class Config:
 class Model:
     def __init__(self, config, data, device):
         import solo_helper
+        import solo_parts.layers
 
 @hookimpl
 def register_models():
@@ -40,11 +42,12 @@ def register_models():
 
 @pytest.fixture
 def write(tmp_path: Path) -> Iterator:
-    """Writes a file of models beside one that it imports; forgets both afterwards."""
+    """Writes a file of models beside a file and a folder that it imports; forgets all of them afterwards."""
     written, path = [], list(sys.path)
 
     def one(*names: str, stem: str = "solo_models", folder: Path = tmp_path) -> Path:
-        folder.mkdir(exist_ok=True)
+        (folder / "solo_parts").mkdir(parents=True, exist_ok=True)
+        (folder / "solo_parts/layers.py").write_text("DEPTH = 1\n")
         (folder / "solo_helper.py").write_text("WIDTH = 1\n")
         file = folder / f"{stem}.py"
         file.write_text(SOURCE.replace("NAMES", repr(names)))
@@ -144,7 +147,10 @@ def planned(file: Path, identity: ModelId | None = None) -> PlannedRun:
     return run
 
 
-@pytest.mark.parametrize(("changed", "found"), [("notes", "done"), ("solo_models", "stale"), ("solo_helper", "stale")])
+@pytest.mark.parametrize(
+    ("changed", "found"),
+    [("notes", "done"), ("solo_models", "stale"), ("solo_helper", "stale"), ("solo_parts/layers", "stale")],
+)
 def test_a_run_is_stale_once_the_file_or_what_it_imports_from_beside_it_changes(write, changed, found):
     file = write("solo")
     before = planned(file)
@@ -152,6 +158,23 @@ def test_a_run_is_stale_once_the_file_or_what_it_imports_from_beside_it_changes(
     with (file.parent / f"{changed}.py").open("a") as source:
         source.write("# other\n")
     assert planned(file, before.entry.identity).state == found
+
+
+def test_what_is_installed_hides_what_has_its_name_beside_a_file(tmp_path):
+    for name in ("model", "json", "numpy", "genbench"):
+        (tmp_path / f"{name}.py").write_text("import json, numpy, genbench, mine\n")
+    (tmp_path / "mine.py").write_text("")
+    assert imported_beside("model", tmp_path) == {"model", "mine"}
+
+
+def test_a_link_to_a_file_is_a_file_in_its_own_folder(write, tmp_path):
+    link = tmp_path / "links" / "solo_linked.py"
+    link.parent.mkdir()
+    link.symlink_to(write("solo"))
+    plugin = add_file(discover(), link)
+    sys.modules.pop("solo_linked")
+    assert (plugin.module, plugin.root) == ("solo_linked", str(link.parent))
+    assert [path for path, _ in files_of(plugin.module, plugin.root)] == [link]
 
 
 def test_a_dry_run_takes_a_file(write, tmp_path):

@@ -151,6 +151,16 @@ def test_a_folder_that_cannot_be_written_is_told_once(tmp_path: Path, monkeypatc
     assert "name another folder" in told
 
 
+def test_an_observer_that_ends_its_process_ends_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def leave(*arguments: object) -> None:
+        sys.exit(3)
+
+    monkeypatch.setattr("genbench_tensorboard.TensorBoardObserver._board", leave)
+    lines = lines_of_a_call(tmp_path)
+    assert sum(line == "observer genbench:tensorboard failed in run_progressed: SystemExit: 3" for line in lines) == 2
+    assert sum("/toy/" in line or "toy seed" in line for line in lines) == 2
+
+
 def lines_of_a_call(root: Path) -> list[str]:
     """What a call of two runs tells, each begun, moved on and finished under the installed observers."""
     from genbench.matrix import PlannedRun

@@ -148,8 +148,9 @@ def _folders(folder: Path) -> list[str]:
     """The names of the folders in a folder, ascending; none that are genbench's own."""
     if not folder.is_dir():
         return []
-    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    return names[:MOST_RUNS]
+    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+    # A shell would take a line break in a name for the end of an answer.
+    return [name for name in names if name.isprintable() and not name.startswith(".")][:MOST_RUNS]
 
 
 def _model_name(folder: str) -> str:

@@ -8,7 +8,6 @@ import click
 
 from genbench.cli.completing import complete_benchmarks, complete_runs
 from genbench.cli.options import load_registry, results_option, say
-from genbench.errors import GenbenchError
 
 
 @click.command("sample")
@@ -55,7 +54,6 @@ def command(
     from genbench.drawing import draw
     from genbench.report.printable import printable
     from genbench.runs import read_run
-    from genbench.single_file import UNPACKAGED, add_file
     from genbench.store import Store
 
     if output.suffix not in (".png", ".txt", ".npz"):
@@ -63,13 +61,5 @@ def command(
     if not output.parent.is_dir():
         raise click.BadParameter(f"the folder {output.parent} does not exist", param_hint="--output")
     folder, record = read_run(Store(results), run)
-    registry = load_registry()
-    if file is not None:
-        add_file(registry, file)
-    elif record.model.version == UNPACKAGED and record.model.name.partition("[")[0] not in registry.models:
-        raise GenbenchError(
-            f"{printable(record.run)} was made by a model in a file, {printable(record.model.plugin)}, which is not "
-            "installed; name it with --file"
-        )
-    draw(registry, folder, record, output, n, benchmark, seed, lambda line: say(f"Warning: {line}"))
+    draw(load_registry(), folder, record, output, n, benchmark, file, seed, lambda line: say(f"Warning: {line}"))
     say(f"{n} samples of {printable(record.run)} in {output}")

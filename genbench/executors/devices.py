@@ -9,12 +9,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from genbench.executors.cores import machine_folder
-
-if TYPE_CHECKING:
-    from genbench.executors.launcher import Launcher
+from genbench.executors.launcher import HarnessError, Launcher
+from genbench.paths import VARIABLE
 
 POLL_SECONDS = 0.2
 
@@ -76,7 +74,7 @@ class Devices:
             The device; None if it was stopped before there was one.
 
         Raises:
-            OSError: if the folder of the locks can't be written.
+            HarnessError: if the folder of the locks can't be written.
         """
         with ExitStack() as held:
             device = self._take(held)
@@ -102,8 +100,18 @@ class Devices:
 
 
 def _lock(path: str, kind: int, held: ExitStack) -> bool:
-    """Lock a file until ``held`` closes; False where somebody else's lock is in the way."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    """Lock a file until ``held`` closes; False where somebody else's lock is in the way.
+
+    Raises:
+        HarnessError: if the file can't be opened.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise HarnessError(
+            f"no device can be claimed: {path}: {error.strerror}. Mend its permissions, or name another folder with "
+            f"{VARIABLE}"
+        ) from error
     held.callback(os.close, descriptor)
     with contextlib.suppress(BlockingIOError):
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)

@@ -344,7 +344,7 @@ def _connected(options: Mapping[str, str]) -> Iterator[None]:
     address = options.get("address") or os.environ.get("RAY_ADDRESS") or "auto"
     # Of a cluster that is started here. Ray's workers would have a niceness of 15, and so would the runs.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_worker_niceness", "0")  # noqa: SIM112 - it is written so
+    os.environ.setdefault("RAY_worker_niceness", "0")
     extra: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **extra)

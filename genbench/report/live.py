@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from genbench.columns import INCEPTION
 from genbench.job import Stage
 from genbench.matrix import PlannedRun
-from genbench.plugins import Registry
+from genbench.plugins import Registry, told
 from genbench.record import Record, Status
 from genbench.report import legend
-from genbench.report.printable import printable, printable_lines
+from genbench.report.printable import one_line, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -143,8 +143,8 @@ class View:
         for impl in getattr(self._registry.manager.hook, hook).get_hookimpls():
             try:
                 impl.function(*(arguments[name] for name in impl.argnames))
-            except Exception as error:
-                self._say(f"observer {impl.plugin_name} failed in {hook}: {type(error).__name__}: {error}")
+            except (Exception, SystemExit) as error:
+                self._say(f"observer {impl.plugin_name} failed in {hook}: {told(error)}")
 
 
 class LiveView(View):
@@ -214,18 +214,13 @@ def live_view(
 
 
 def _print_above(console: Console, line: str) -> None:
-    console.print(_one_line(line), markup=False, highlight=False, emoji=False)
+    console.print(one_line(line), markup=False, highlight=False, emoji=False)
 
 
 def _print(line: str) -> None:
     # Progress that can't be told (a full disk behind 2>file) must not end a run.
     with contextlib.suppress(OSError):
-        print(_one_line(line), file=sys.stderr, flush=True)
-
-
-def _one_line(text: str) -> str:
-    """``text`` made safe to print, with the spaces that part what stands in it."""
-    return printable_lines(" ".join(text.splitlines()))
+        print(one_line(line), file=sys.stderr, flush=True)
 
 
 def _names(run: PlannedRun) -> dict[str, Any]:

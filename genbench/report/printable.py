@@ -20,6 +20,11 @@ def printable_lines(text: str) -> str:
     return "\n".join(_visible(line.replace("\t", " ")) for line in text.split("\n"))
 
 
+def one_line(text: str) -> str:
+    """The same, all lines on one, spaces kept: for what is told as a run goes on."""
+    return printable_lines(" ".join(text.splitlines()))
+
+
 def _visible(line: str) -> str:
     if line.isprintable():
         return line
