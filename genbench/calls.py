@@ -124,7 +124,9 @@ def execute(call: Call, registry: Registry, say: Say, view: MakeView, signals: S
     todo = call.todo
     kept = len(call.runs) - len(todo)
     if not todo:
-        say(f"All {kept} runs are done already; --rerun failed or --rerun all does them again.")
+        say(
+            f"{'The run is' if kept == 1 else f'All {kept} runs are'} done already; --rerun failed or --rerun all does them again."
+        )
         return
     from genbench.executors.interface import Setting, find_executor
     from genbench.executors.supervision import Killed

@@ -141,6 +141,12 @@ def _code(spec: ModelSpec, plugin: Plugin) -> tuple[str, str | None]:
         return hashlib.sha256().hexdigest(), f"code: {problem}"
 
 
+def code_has_changed(entry: Entry) -> bool:
+    """Whether the code that a model is made of is other code by now than when its runs were planned."""
+    code, problem = _code(entry.spec, entry.plugin)
+    return problem is None and code != entry.identity.code_sha256
+
+
 def _support(spec: ModelSpec, data: DataSpec) -> tuple[str | None, str | None]:
     """Why a model does not support the data, or None; and what is wrong with its answer, or None."""
     try:

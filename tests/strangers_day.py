@@ -95,11 +95,11 @@ def model(day: Day) -> None:
 
 def dataset(day: Day) -> None:
     day.genbench("data", "verify", day.name)
-    day.rows(str(day.project / "trial.toml"), "marginals", "train-copy")
+    day.rows(str(day.project / f"{day.name}-trial.toml"), "marginals", "train-copy")
 
 
 def metric(day: Day) -> None:
-    trial = str(day.project / "trial.toml")
+    trial = str(day.project / f"{day.name}-trial.toml")
     rows = day.rows(trial, "marginals", "noise")
     values = {name: row["scores"][day.name]["mean"] for name, row in rows.items()}
     expect(values["marginals"] < values["noise"], f"the metric orders noise before marginals: {values}")
@@ -108,7 +108,7 @@ def metric(day: Day) -> None:
 
 
 def evaluator(day: Day) -> None:
-    trial = str(day.project / "trial.toml")
+    trial = str(day.project / f"{day.name}-trial.toml")
     rows = day.rows(trial, "marginals", "noise")
     values = {name: row["scores"]["fid"]["mean"] for name, row in rows.items()}
     expect(values["marginals"] < values["noise"], f"FID orders noise before marginals: {values}")

@@ -31,6 +31,7 @@ from genbench.plugins import Plugin, Registered, Registry
 from genbench.reports import CheckReport, RunReport
 from genbench.samples import Samples
 from genbench.scored import ScoredSamples
+from genbench.signals import Signals
 from genbench.specs import DataSpec
 from genbench.store import Store
 
@@ -151,6 +152,15 @@ def test_an_interrupt_is_raised_when_all_has_ended_in_order_and_the_handler_is_p
     with pytest.raises(KeyboardInterrupt, match="the same call goes on"):
         run(tmp_path / "new")
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_handler_that_was_not_set_from_python_gives_way_to_the_usual_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    put: list[Any] = []
+    # As signal.signal answers where a program that Python is a part of has a handler of its own.
+    monkeypatch.setattr("genbench.signals.signal.signal", lambda number, handler: put.append(handler))
+    with Signals((signal.SIGINT,), lambda line: None).stopping(Told(Setting(None, None, None))):  # type: ignore[arg-type]
+        pass
+    assert put[1:] == [signal.SIG_DFL]
 
 
 def test_a_run_in_a_thread_that_is_not_the_main_one_leaves_signals_alone(registry: Registry, tmp_path: Path) -> None:

@@ -19,18 +19,22 @@ import factories
 import pytest
 from click.testing import CliRunner
 from faulty_disk import Death, Dying
-from scripted import KEY, THIRD_PARTY, Script, Tell, context_of, do, ended, left, planned, well
+from scripted import KEY, SPEC, THIRD_PARTY, Script, Tell, context_of, do, ended, left, planned, well
 
 from genbench import calls
 from genbench.cli import run as cli_run
+from genbench.code_hash import code_sha256
 from genbench.disk import Disk
 from genbench.errors import StoreError
 from genbench.executors import stages
 from genbench.executors.ends import ENDS, read_ends
 from genbench.executors.local import LocalExecutor
 from genbench.executors.protocol import StageEnd, StageRequest
+from genbench.executors.run import OTHER_CODE
 from genbench.matrix import PlannedRun, State
+from genbench.plugins import Plugin
 from genbench.record import Record
+from genbench.single_file import UNPACKAGED
 from genbench.store import Store, place_of
 
 
@@ -44,6 +48,32 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "results")
+
+
+# Code.
+
+
+@pytest.mark.parametrize(("changed", "warnings"), [(False, []), (True, [OTHER_CODE])])
+def test_a_run_whose_code_was_changed_under_way_says_so(
+    store: Store, script: Script, tmp_path: Path, changed: bool, warnings: list[str]
+) -> None:
+    source = tmp_path / "toy_under_way.py"
+    source.write_text("WIDTH = 1\n")
+    plugin = Plugin("toys", source.name, UNPACKAGED, source.stem, root=str(tmp_path))
+    spec = replace(SPEC, factory="toy_under_way:Toy")
+    run = planned()
+    identity = replace(run.entry.identity, code_sha256=code_sha256(spec, plugin))
+    run = replace(run, entry=replace(run.entry, spec=spec, plugin=plugin, identity=identity))
+
+    def tell(request: StageRequest, folder: Path) -> StageEnd:
+        if changed and request.name == "train":
+            source.write_text("WIDTH = 2\n")
+        return well(request)
+
+    script.tell = tell
+    record = do(store, run=run)
+    assert record is not None
+    assert (record.status, record.warnings) == ("ok", warnings)
 
 
 # Disks.

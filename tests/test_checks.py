@@ -1,6 +1,7 @@
 """The conformance kit: every registered model passes, failures teach, and the process is left as it was."""
 
 import dataclasses
+import pydoc
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from mutants import HONEST, MUTANTS, ChangesTheDefaultDtype, SeedsWhenBuilt, Tak
 from genbench import ModelSpec
 from genbench.engine import checks
 from genbench.engine.checks import RULES, Result, Rule, judge, process
+from genbench.engine.checks.place import OF_CHECK, place_of_method
 from genbench.engine.checks.subject import Subject
 from genbench.plugins import discover
 from genbench.testing import explanation
@@ -110,6 +112,37 @@ def test_a_failure_says_what_was_promised_measured_and_likely(tmp_path: Path) ->
     assert re.fullmatch(r"where:        mutants\.py:\d+, SamplesFloats\.sample", where)
     assert cause.startswith("likely cause: ")
     assert read == "read more:    python -m pydoc genbench.model.Model.sample; docs/conformance.md#sampling"
+
+
+class Shy(type):
+    """Of a class that raises when one of its methods is looked at."""
+
+    def __getattribute__(cls, name: str) -> object:
+        if name == "sample":
+            raise SystemExit("look elsewhere")
+        return super().__getattribute__(name)
+
+
+class Hidden(metaclass=Shy):
+    pass
+
+
+def test_a_class_that_cannot_be_looked_at_has_no_place_and_ends_no_check(tmp_path: Path) -> None:
+    job = dataclasses.replace(job_of(REGISTRY, "noise", tmp_path), factory=f"{__name__}:Hidden")
+    assert place_of_method(job, "sample") == ""
+    assert place_of_method(job, "train_step").endswith(", Hidden")
+
+
+@pytest.mark.parametrize("method", sorted({rule.method for rule in RULES}))
+def test_where_to_read_more_is_a_page_that_there_is(method: str) -> None:
+    for rule in [rule for rule in RULES if rule.method == method]:
+        command, section = rule.read.split("; ")
+        assert getattr(pydoc.locate(command.removeprefix("python -m pydoc ")), "__doc__", None)
+        assert f"\n### {section.partition('#')[2]}\n" in DOCUMENT.read_text().lower()
+
+
+def test_no_place_is_kept_of_a_check_that_there_is_not() -> None:
+    assert set(OF_CHECK) <= set(RULE)
 
 
 def test_an_error_of_the_model_comes_with_its_line(tmp_path: Path) -> None:

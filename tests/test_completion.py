@@ -127,6 +127,12 @@ def test_paths_are_left_to_the_shell_before_any_name(words: tuple[str, ...], kin
     assert (first.type, first.value) == (kind, words[-1])
 
 
+def test_a_name_that_a_shell_would_take_for_two_answers_is_not_offered(tmp_path: Path) -> None:
+    for name in ("fine", "odd\nplain,injected", "odd\x1b[31m"):
+        (tmp_path / "results" / name / "m" / "seed-0").mkdir(parents=True)
+    assert offered("show", "--results", str(tmp_path / "results"), "") == ["fine/m/seed-0"]
+
+
 def test_a_results_folder_that_is_not_there_offers_nothing_and_breaks_nothing() -> None:
     assert offered("show", "--results", "nosuch", "") == []
 

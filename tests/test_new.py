@@ -19,7 +19,7 @@ from commands import inside
 from installing import ROOT
 from jobs import job_of
 
-from genbench.cli.new import KINDS, TEMPLATE, command, next_commands, package_of, write
+from genbench.cli.new import KINDS, TEMPLATE, command, next_commands, package_of, trial_of, write
 from genbench.engine.checks import RULES, judge
 from genbench.engine.checks.subject import Subject
 from genbench.errors import GenbenchError, SpecError
@@ -59,6 +59,10 @@ class Project:
     name: str
     package: str
 
+    @property
+    def trial(self) -> Path:
+        return self.folder / f"{self.name}-trial.toml"
+
 
 @pytest.fixture(scope="module")
 def projects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Project]]:
@@ -97,7 +101,7 @@ def test_a_project_is_complete_and_nothing_of_the_template_shows(projects, kind)
     wanted = {".gitignore", ".github/workflows/ci.yml", "README.md", "pyproject.toml", f"tests/test_{kind}.py"}
     wanted |= {f"src/{project.package}/{file}" for file in {"__init__.py"} | FILES[kind]}
     assert {file for file in files if "__pycache__" not in file} == wanted | (
-        set() if kind in ("model", "benchmark") else {"trial.toml"}
+        set() if kind in ("model", "benchmark") else {f"{project.name}-trial.toml"}
     )
     for file in wanted - {f"src/{project.package}/components.safetensors"}:
         text = (project.folder / file).read_text().replace("${{ matrix.python }}", "")
@@ -125,7 +129,7 @@ def test_the_data_set_is_what_it_declares_and_fits_its_trial(projects, registry,
     spec = brought(registry, "dataset").spec
     x, labels = load_split(materialise(spec, tmp_path), "test")
     assert (len(x), set(labels.tolist())) == (spec.test, set(range(5)))
-    assert load_benchmark(registry, str(projects["dataset"].folder / "trial.toml")).dataset == spec
+    assert load_benchmark(registry, str(projects["dataset"].trial)).dataset == spec
 
 
 def test_the_metric_is_the_total_variation_of_pixels(registry):
@@ -143,14 +147,14 @@ def test_the_metric_is_the_total_variation_of_pixels(registry):
 
 
 def test_the_metric_is_named_by_its_trial(projects, registry):
-    chosen = load_benchmark(registry, str(projects["metric"].folder / "trial.toml"))
+    chosen = load_benchmark(registry, str(projects["metric"].trial))
     assert f"{NAME}-metric" in chosen.file.metrics
 
 
 def test_the_evaluator_sees_images_with_the_weights_that_it_declares(projects, registry):
     from genbench.engine.scoring.evaluators import extract, load_evaluator
 
-    spec = load_benchmark(registry, str(projects["evaluator"].folder / "trial.toml")).evaluator
+    spec = load_benchmark(registry, str(projects["evaluator"].trial)).evaluator
     assert spec == brought(registry, "evaluator").spec
     black, _ = extract(load_evaluator(spec), np.zeros((2, 1, 8, 8), np.uint8))
     white, _ = extract(load_evaluator(spec), np.full((2, 1, 8, 8), 16, np.uint8))
@@ -223,6 +227,11 @@ def test_a_refused_name_comes_with_one_that_would_do():
         package_of("My Metric", KINDS["metric"])
 
 
+def test_trials_of_two_plugins_share_no_results_and_every_name_leaves_room_for_one():
+    assert trial_of("my-metric") != trial_of("my-evaluator")
+    assert len(trial_of("x" * 64)) == 64
+
+
 @pytest.mark.parametrize(
     ("model", "package"), [("demo", "genbench_demo"), ("my-flow.v2", "genbench_my_flow_v2"), ("3d", "genbench_3d")]
 )
@@ -252,8 +261,9 @@ def test_a_folder_that_cannot_be_written_is_a_matter_of_the_disk(tmp_path):
     (tmp_path / "file").write_text("")
     done = inside("new", str(tmp_path / "file" / "demo"), cwd=tmp_path)
     assert done.returncode == 4
-    assert "cannot be written" in done.stderr
-    assert "Traceback" not in done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Error: ")
+    assert "cannot be written" in line
 
 
 def test_the_next_commands_name_the_folder_and_the_plugin():
@@ -265,7 +275,7 @@ def test_the_next_commands_name_the_folder_and_the_plugin():
 
 def test_a_trial_is_named_by_a_path_that_the_shell_takes_whole():
     commands = next_commands(Path("my folder"), "metric", "demo")
-    assert commands[-1].endswith("-b './my folder/trial.toml'")
+    assert commands[-1].endswith("-b './my folder/demo-trial.toml'")
 
 
 def test_the_wheel_holds_the_whole_template(monkeypatch):

@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,12 @@ class Kind:
 
 
 def _on_trial(models: str) -> Callable[[str, str], tuple[str, ...]]:
-    return lambda name, folder: (f"run {models} -b {shlex.quote(f'{folder}/trial.toml')}",)
+    return lambda name, folder: (f"run {models} -b {shlex.quote(f'{folder}/{trial_of(name)}.toml')}",)
+
+
+def trial_of(name: str) -> str:
+    """What the small benchmark of a plugin called ``name`` is called: results are kept by it, so no two share one."""
+    return f"{name[:58]}-trial"  # a benchmark's name has at most 64 characters
 
 
 KINDS: dict[str, Kind] = {
@@ -155,17 +161,25 @@ def write(directory: Path, kind: str, name: str, package: str) -> None:
 
     from genbench import __version__
 
-    answers = {"kind": kind, "name": name, "package": package, "distribution": package.replace("_", "-")}
+    answers = {
+        "kind": kind,
+        "name": name,
+        "trial": trial_of(name),
+        "package": package,
+        "distribution": package.replace("_", "-"),
+    }
     try:
-        for part in ("common", kind):
-            copier.run_copy(
-                str(TEMPLATE),
-                directory,
-                data={**answers, "part": part, "genbench_version": __version__},
-                settings=copier.Settings(),  # not the person's own: an answer stored there would override ours
-                defaults=True,
-                quiet=True,
-            )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Failed to clean up")  # what could not be written is told below
+            for part in ("common", kind):
+                copier.run_copy(
+                    str(TEMPLATE),
+                    directory,
+                    data={**answers, "part": part, "genbench_version": __version__},
+                    settings=copier.Settings(),  # not the person's own: an answer stored there would override ours
+                    defaults=True,
+                    quiet=True,
+                )
     except OSError as error:
         raise StoreError(f"{directory}: cannot be written: {error.strerror or error}") from error
 

@@ -91,8 +91,9 @@ def attempt_of(status: Status, reason: str | None, outcome: Outcome, claim: Clai
 
 
 def _warnings(outcome: Outcome) -> list[str]:
-    """What the stages would have a reader know, each thing once."""
-    told = [*outcome.results.values(), *({"warnings": end.warnings} for end in outcome.ends)]
+    """What the stages and their harness would have a reader know, each thing once."""
+    warned = [*(end.warnings for end in outcome.ends), outcome.warnings]
+    told = [*outcome.results.values(), *({"warnings": warnings} for warnings in warned)]
     return list(dict.fromkeys(clean(warning) for result in told for warning in result.get("warnings", ())))
 
 

@@ -16,7 +16,7 @@ from genbench.executors.launcher import Launcher
 from genbench.executors.stages import OnProgress, Outcome, carry_out_stages, without_folder
 from genbench.executors.supervision import Killed, Stop
 from genbench.job import Job
-from genbench.matrix import PlannedRun, is_current
+from genbench.matrix import PlannedRun, code_has_changed, is_current
 from genbench.newer import newer_schema
 from genbench.record import UNFINISHED, Attempt, Record, Status, parse
 from genbench.store import RECORD
@@ -25,6 +25,11 @@ from genbench.strict_json import MAX_RECORD_BYTES
 ATTEMPTS = 3
 """The most that one call makes at a run whose ends say nothing about the model."""
 
+OTHER_CODE = (
+    "the model's code was changed after the run was planned and before it ended; code_sha256 is that of the code as it "
+    "was, and the run may have used either"
+)
+"""What a record says whose run need not be of the code that it names: workers import it when they start."""
 
 OnRetry = Callable[[Status, str | None, int, int], None]
 """Told how an attempt ended that another one follows, which of this call it was, from 1, and the most there are."""
@@ -192,7 +197,9 @@ def _attempt(
     with of_attempt(folder):
         job.write()
     try:
-        return carry_out_stages(job, context.audits, launcher, stop, on_progress), job
+        outcome = carry_out_stages(job, context.audits, launcher, stop, on_progress)
+        outcome.warnings += [OTHER_CODE] * code_has_changed(run.entry)
+        return outcome, job
     except (StoreError, Killed):
         raise
     except Exception as error:

@@ -36,6 +36,7 @@ class Outcome:
         answers: what each third party's metrics gave.
         ends: of the stages that this attempt carried out.
         earlier: what the stages of earlier attempts have cost, whose work this one goes on with.
+        warnings: what a reader of the record should know, beside what the stages say.
     """
 
     status: Status = "ok"
@@ -45,6 +46,7 @@ class Outcome:
     answers: list[foreign.Answer] = field(default_factory=list)
     ends: list[StageEnd] = field(default_factory=list)
     earlier: list[Cost] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def stage_seconds(self) -> dict[str, float]:

@@ -21,6 +21,14 @@ GROUPS: dict[str, tuple[Check, ...]] = {
 }
 """Every check, in the order in which a person would want to hear of them."""
 
+ELSEWHERE = {
+    CLASS: "genbench.model.Model",
+    CONFIG: "genbench.ModelSpec",
+    "__init__": "genbench.ModelSpec",
+    "prepare_for_eval": "genbench.model.PreparesForEval",
+}
+"""Where the contract of what is no method of every model is written out, for ``pydoc``."""
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -53,8 +61,7 @@ class Rule:
     @property
     def read(self) -> str:
         """Where the contract is written out."""
-        contract = {CLASS: "genbench.model.Model", CONFIG: "genbench.ModelSpec", "__init__": "genbench.ModelSpec"}
-        page = contract.get(self.method, f"genbench.model.Model.{self.method}")
+        page = ELSEWHERE.get(self.method, f"genbench.model.Model.{self.method}")
         return f"python -m pydoc {page}; docs/conformance.md#{self.group}"
 
 

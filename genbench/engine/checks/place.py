@@ -47,9 +47,13 @@ def method_of(check: str, group: str) -> str:
 def place_of_method(job: Job, method: str) -> str:
     """``package/file.py:12, in sample``; of the class where it inherits the method; empty where there is no source."""
     try:
-        owner = resolve(job.config_type if method == CONFIG else job.factory)
-    except Exception:  # the check whose business it is says so
+        return _place_of_method(job, method)
+    except (Exception, SystemExit):  # of the plugin's own code, which has a say in how it is looked at
         return ""
+
+
+def _place_of_method(job: Job, method: str) -> str:
+    owner = resolve(job.config_type if method == CONFIG else job.factory)
     name = owner.__name__ if inspect.isclass(owner) else job.factory
     own = getattr(owner, method, None) if method not in (CLASS, CONFIG) else None
     return (_place(own, f"{name}.{method}") if own is not None else "") or _place(owner, name)
