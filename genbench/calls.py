@@ -124,9 +124,8 @@ def execute(call: Call, registry: Registry, say: Say, view: MakeView, signals: S
     todo = call.todo
     kept = len(call.runs) - len(todo)
     if not todo:
-        say(
-            f"{'The run is' if kept == 1 else f'All {kept} runs are'} done already; --rerun failed or --rerun all does them again."
-        )
+        all_of_them = "The run is" if kept == 1 else f"All {kept} runs are"
+        say(f"{all_of_them} done already; --rerun failed or --rerun all does them again.")
         return
     from genbench.executors.interface import Setting, find_executor
     from genbench.executors.supervision import Killed

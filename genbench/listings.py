@@ -166,6 +166,8 @@ def _plugins(registry: Registry) -> Entries:
             names = [name for name, entry in getattr(registry, table).items() if entry.plugin == plugin]
             if names:
                 brings[table] = sorted(names)
+        if observed := registry.observed_by(plugin):
+            brings["observers"] = observed
         found.append({
             "name": plugin.name, "distribution": plugin.distribution, "version": plugin.version,
             "module": plugin.module, "brings": brings, "problem": plugin.problem,

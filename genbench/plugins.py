@@ -155,6 +155,13 @@ class Registry:
             raise GenbenchError.unknown(table.removesuffix("s"), name, known)
         return known[name]
 
+    def observed_by(self, plugin: Plugin) -> list[str]:
+        """The hooks by which a plugin is told of runs, in the order in which they come; empty for a broken one."""
+        key = f"{plugin.distribution}:{plugin.name}"
+        observers = [name for name in _hook_names() if not name.startswith("register_")]
+        hooks = {name: getattr(self.manager.hook, name).get_hookimpls() for name in observers}
+        return [name for name, found in hooks.items() if any(impl.plugin_name == key for impl in found)]
+
     def _implementations(self) -> Iterable[Any]:
         hooks = (getattr(self.manager.hook, name) for name in _hook_names())
         return (impl for hook in hooks for impl in hook.get_hookimpls())

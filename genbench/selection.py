@@ -15,7 +15,7 @@ from genbench.errors import BenchmarkError, GenbenchError, SpecError
 if TYPE_CHECKING:
     from genbench.benchmark import Benchmark, BenchmarkFile
     from genbench.plugins import Registered, Registry
-    from genbench.specs import DatasetSpec, Division, EvaluatorSpec, MetricSpec, ModelSpec
+    from genbench.specs import DatasetSpec, DataSpec, Division, EvaluatorSpec, MetricSpec, ModelSpec
 
 Value = bool | int | float | str
 
@@ -298,9 +298,19 @@ def _evaluator(registry: Registry, name: str, pinned: str | None, dataset: Datas
     if (spec.shape, spec.levels) != (data.shape, data.levels):
         raise BenchmarkError(
             f"{where}: {name} takes {_describe(spec.shape, spec.levels)}, but data set {dataset.name} has "
-            f"{_describe(data.shape, data.levels)}"
+            f"{_describe(data.shape, data.levels)}; {_fitting(registry, data)}"
         )
     return _with_weights_pinned(spec, pinned, where)
+
+
+def _fitting(registry: Registry, data: DataSpec) -> str:
+    """Which evaluators a definition on ``data`` could name instead, and how to come to one."""
+    specs = [entry.spec for entry in registry.evaluators.values()]
+    fitting = sorted(spec.name for spec in specs if (spec.shape, spec.levels) == (data.shape, data.levels))
+    if data.is_image and data.shape[0] in (1, 3) and any(spec.rgb for spec in specs):
+        fitting.append("those for any image, which `genbench list evaluators` tells")
+    found = f"these take it: {', '.join(fitting)}" if fitting else "none that is installed takes it"
+    return f"{found}; `genbench new DIR --kind evaluator` writes one of your own"
 
 
 def _with_weights_pinned(spec: EvaluatorSpec, pinned: str | None, where: str) -> EvaluatorSpec:

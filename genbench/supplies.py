@@ -1,4 +1,4 @@
-"""Files that a person gives for a benchmark's evaluators: ``--weights`` and ``--reference``."""
+"""The files of a benchmark's evaluators: weights, and what ``--weights`` and ``--reference`` give."""
 
 from __future__ import annotations
 
@@ -47,6 +47,42 @@ def change_evaluators(benchmark: Benchmark, change: Callable[[EvaluatorSpec], Ev
     return dataclasses.replace(
         benchmark, evaluator=change(benchmark.evaluator), second_evaluator=second and change(second)
     )
+
+
+def check_weights(spec: EvaluatorSpec) -> None:
+    """Hold the file of weights to its declared hash.
+
+    Raises:
+        DataError: if it cannot be read or has another.
+    """
+    path = Path(spec.weights)
+    try:
+        found = file_sha256(path)
+    except OSError as error:
+        raise DataError(
+            f"evaluator {spec.name!r}: its weights {path} cannot be read: {error.strerror}; {_remedy(spec)}"
+        ) from None
+    if found != spec.sha256:
+        raise DataError(
+            f"evaluator {spec.name!r}: {path} has the hash {found}, where {spec.sha256} is declared; scores of other "
+            f"weights could not be compared; {_remedy(spec)}"
+        )
+
+
+def _remedy(spec: EvaluatorSpec) -> str:
+    if spec.rgb:
+        return "give the right file with --weights"
+    return "install the package that brings it again or, if you are making it, declare the hash of the file"
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, 64 hex digits.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _with_weights(benchmark: Benchmark, path: Path) -> Benchmark:

@@ -113,6 +113,7 @@ def evaluator(day: Day) -> None:
     values = {name: row["scores"]["fid"]["mean"] for name, row in rows.items()}
     expect(values["marginals"] < values["noise"], f"FID orders noise before marginals: {values}")
     day.genbench("doctor")
+    day.step("-m", f"genbench_{day.name.replace('-', '_')}.extractor")  # by itself, as a recipe of weights imports it
     score_something(day, trial)
 
 

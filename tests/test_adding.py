@@ -16,6 +16,7 @@ from installing import ROOT
 
 from genbench.cli.new import TEMPLATE
 from genbench.executors.interface import Setting, find_executor
+from genbench.listings import listing
 from genbench.plugins import Plugin, Registry, discover
 from genbench.single_file import load_file
 from genbench.store import Store
@@ -46,7 +47,11 @@ def blocks() -> list[str]:
 def shown(path: Path) -> str:
     """A file's text; of a template's as of a project called after its kind."""
     kind = path.relative_to(TEMPLATE).parts[0] if path.is_relative_to(TEMPLATE) else ""
-    return path.read_text().replace("{{ package }}", f"genbench_my_{kind}").replace("{{ name }}", f"my-{kind}")
+    answers = {"package": f"genbench_my_{kind}", "name": f"my-{kind}", "trial": f"my-{kind}-trial"}
+    text = path.read_text()
+    for question, answer in answers.items():
+        text = text.replace(f"{{{{ {question} }}}}", answer)
+    return text
 
 
 def test_all_code_of_the_page_is_that_of_a_file():
@@ -82,6 +87,12 @@ def test_the_observer_keeps_the_log_of_a_failed_run_alone(registry, tmp_path, mo
         record = factories.record("toy", seed, **changes)
         sys.modules["genbench_failures"].run_finished(record=record, folder=folder)
     assert {path.name: path.read_text() for path in (tmp_path / "kept").iterdir()} == {"toy-seed-1.txt": "log 1"}
+
+
+def test_the_listing_of_plugins_tells_of_which_runs_an_observer_is_told(registry):
+    brought = {entry["name"]: entry["brings"] for entry in listing(registry, "plugins")}
+    assert brought["genbench_failures"] == {"commands": ["failures"], "observers": ["run_finished"]}
+    assert "observers" not in brought["genbench_polite"]
 
 
 def test_the_executor_is_found_by_its_name_and_refuses_unknown_options(registry, tmp_path):

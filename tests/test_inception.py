@@ -17,11 +17,12 @@ import torch
 from commands import genbench
 from torch import nn
 
-from genbench.engine.scoring.evaluators import as_rgb, extract, file_sha256, load_evaluator
+from genbench.engine.scoring.evaluators import as_rgb, extract, load_evaluator
 from genbench.engine.torchvision_compat import mend
 from genbench.errors import DataError
 from genbench.plugins import discover
 from genbench.specs import EvaluatorSpec
+from genbench.supplies import file_sha256
 
 mend()
 from torch_fidelity.feature_extractor_clip import CLIPVisual  # noqa: E402

@@ -213,6 +213,19 @@ def test_an_evaluator_of_other_data_is_refused(tmp_path: Path, monkeypatch: pyte
         load_benchmark(factories.registry(), str(written(tmp_path)))
 
 
+def test_the_evaluators_that_would_take_the_data_are_named(tmp_path: Path) -> None:
+    from genbench.plugins import discover
+
+    path = tmp_path / "other.toml"
+    definition = {**factories.DEFINITION, "name": "other", "dataset": "fashion-mnist", "evaluator": "digits-cnn-v1"}
+    path.write_text(factories.toml(definition))
+    with pytest.raises(BenchmarkError) as caught:
+        load_benchmark(discover(), str(path))
+    told = "these take it: fashion-cnn-v1, fashion-random-v1, those for any image"
+    assert told in str(caught.value)
+    assert "genbench new DIR --kind evaluator" in str(caught.value)
+
+
 def test_an_unknown_benchmark_and_a_missing_file_are_told_apart() -> None:
     with pytest.raises(GenbenchError, match="unknown benchmark 'tiny'; known: none"):
         load_benchmark(factories.registry(), "tiny")

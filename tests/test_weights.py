@@ -21,10 +21,12 @@ from genbench.engine.scoring.evaluators import as_rgb
 from genbench.engine.scoring.weights import find_weights
 from genbench.engine.torchvision_compat import mend
 from genbench.errors import BenchmarkError, DataError
+from genbench.executors.launcher import Launcher
+from genbench.executors.prepare import ready_evaluators
 from genbench.plugins import discover
 from genbench.selection import load_benchmark
 from genbench.specs import EvaluatorSpec
-from genbench.supplies import supplied
+from genbench.supplies import change_evaluators, supplied
 
 mend()
 from torch_fidelity.feature_extractor_clip import MODEL_METADATA, MODEL_URLS  # noqa: E402
@@ -201,6 +203,17 @@ def test_the_pinned_hash_is_part_of_the_digest_and_the_place_of_the_file_is_not(
     given = supplied(load_benchmark(REGISTRY, str(path)), [weights])
     assert given.evaluator.weights == str(weights)
     assert len(digests | {given.digest}) == 2
+
+
+def test_weights_that_ship_and_are_others_than_declared_are_refused_before_a_run(tmp_path: Path) -> None:
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(b"other")
+    benchmark = change_evaluators(
+        load_benchmark(REGISTRY, "digits"), lambda spec: dataclasses.replace(spec, weights=str(other))
+    )
+    told = f"{hashlib.sha256(b'other').hexdigest()}, where .* if you are making it, declare the hash of the file"
+    with pytest.raises(DataError, match=told), Launcher(threads=1) as launcher:
+        ready_evaluators(REGISTRY, benchmark, launcher)
 
 
 @pytest.mark.parametrize(

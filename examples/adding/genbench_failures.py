@@ -12,7 +12,7 @@ KEEP = "GENBENCH_FAILURES"
 
 
 @click.command("failures")
-@click.option("--results", type=click.Path(path_type=Path), default="results", help="Folder of results.")
+@click.option("--results", type=click.Path(path_type=Path), default="results", envvar="GENBENCH_RESULTS")
 def failures(results):
     """List the runs that failed, with their reasons. Exit status 5 if there is none."""
     from genbench import load_results  # pandas is imported here, not by every genbench command

@@ -153,7 +153,8 @@ def check(spec: DatasetSpec, splits: Mapping[str, Examples]) -> None:
     if found != spec.sha256:
         raise DataError(
             f"data set {spec.name!r}: its content has the hash {found}, where {spec.sha256} is declared; "
-            "what it is loaded from has changed, or another version of it is installed"
+            "what it is loaded from has changed, or another version of it is installed; in a plugin of your "
+            "own, whose data you have changed, declare the hash that was found"
         )
 
 

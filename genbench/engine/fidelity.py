@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from genbench.engine.contract import resolve
-from genbench.engine.scoring.evaluators import check_weights
 from genbench.engine.torchvision_compat import mend
 from genbench.plugins import discover
 from genbench.specs import EvaluatorSpec
+from genbench.supplies import check_weights
 
 
 def register_evaluators(specs: list[EvaluatorSpec]) -> list[str]:

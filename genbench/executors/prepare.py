@@ -15,7 +15,7 @@ from genbench.matrix import metrics_of, sys_path
 from genbench.plugins import Registry
 from genbench.specs import EvaluatorSpec
 from genbench.store import Store
-from genbench.supplies import change_evaluators
+from genbench.supplies import change_evaluators, check_weights
 
 
 def make_context(
@@ -42,7 +42,7 @@ def make_context(
         sys_path(plugin),
     )
     audits = Audits(paths.audit_cache())
-    benchmark = _ready(registry, benchmark, launcher)
+    benchmark = ready_evaluators(registry, benchmark, launcher)
     return Context(
         benchmark,
         *metrics_of(registry, benchmark),
@@ -54,7 +54,7 @@ def make_context(
     )
 
 
-def _ready(registry: Registry, benchmark: Benchmark, launcher: Launcher) -> Benchmark:
+def ready_evaluators(registry: Registry, benchmark: Benchmark, launcher: Launcher) -> Benchmark:
     """The benchmark with all files of its evaluators in place: what can't be scored is not trained either."""
 
     def ready(spec: EvaluatorSpec) -> EvaluatorSpec:
@@ -63,6 +63,8 @@ def _ready(registry: Registry, benchmark: Benchmark, launcher: Launcher) -> Benc
             arguments = {"evaluator": asdict(spec), "cache": str(paths.weights_cache()), "offline": paths.offline()}
             weights = launcher.call("genbench.engine.scoring.weights:ready_weights", arguments, sys_path(plugin))
             spec = replace(spec, weights=weights)
+        else:
+            check_weights(spec)
         if spec.references:
             arguments = {"evaluator": asdict(spec), "data_sha256": benchmark.dataset.sha256, "dev": benchmark.dev}
             launcher.call("genbench.engine.scoring.reference:check_references", arguments)

@@ -35,7 +35,7 @@ NO_LIKELIHOOD = "declares no likelihood"
 CAUSES = (
     (
         "must return uint8",
-        "floats were not turned back: scale to 0 .. levels - 1, then round, clamp and .to(torch.uint8)",
+        "no .to(torch.uint8) at the end; floats have to be scaled to 0 .. levels - 1, rounded and clamped before it",
     ),
     ("values must lie in", "a scale of 255 where data.levels is another, or no clamp before the conversion to uint8"),
     ("must return shape", "a missing reshape to (n, *data.shape), or a size fixed to the batch's"),

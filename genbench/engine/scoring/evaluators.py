@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ from genbench.engine.contract import resolve
 from genbench.engine.torchvision_compat import mend
 from genbench.errors import DataError
 from genbench.specs import EvaluatorSpec
+from genbench.supplies import check_weights
 
 mend()  # evaluators subclass torch-fidelity's base class, whose package imports torchvision
 
@@ -51,40 +50,6 @@ def load_evaluator(spec: EvaluatorSpec) -> Evaluator:
     extractor.requires_grad_(False)
     extractor.eval()
     return Evaluator(spec, extractor)
-
-
-def check_weights(spec: EvaluatorSpec) -> None:
-    """Hold the file of weights to its declared hash.
-
-    Raises:
-        DataError: if it cannot be read or has another.
-    """
-    path = Path(spec.weights)
-    try:
-        found = file_sha256(path)
-    except OSError as error:
-        raise DataError(
-            f"evaluator {spec.name!r}: its weights {path} cannot be read: {error.strerror}; {_remedy(spec)}"
-        ) from None
-    if found != spec.sha256:
-        raise DataError(
-            f"evaluator {spec.name!r}: {path} has the hash {found}, where {spec.sha256} is declared; scores of other "
-            f"weights could not be compared; {_remedy(spec)}"
-        )
-
-
-def _remedy(spec: EvaluatorSpec) -> str:
-    return "give the right file with --weights" if spec.rgb else "install the package that brings it again"
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, 64 hex digits.
-
-    Raises:
-        OSError: if it cannot be read.
-    """
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @torch.inference_mode()

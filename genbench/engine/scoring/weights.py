@@ -11,9 +11,10 @@ import torch
 from pydantic import TypeAdapter
 
 from genbench.engine.download import DOWNLOAD_ERRORS, download
-from genbench.engine.scoring.evaluators import extract, file_sha256, load_evaluator
+from genbench.engine.scoring.evaluators import extract, load_evaluator
 from genbench.errors import DataError
 from genbench.specs import EvaluatorSpec
+from genbench.supplies import file_sha256
 
 
 def ready_weights(evaluator: dict[str, Any], cache: str, offline: bool) -> str:
