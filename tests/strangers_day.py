@@ -22,6 +22,8 @@ import numpy as np
 
 from genbench.cli.new import KINDS
 
+SCORED = 600
+"""Samples that the trial of a metric scores."""
 SHOWN = 3000
 """Characters of a failed step's output."""
 
@@ -123,7 +125,7 @@ def benchmark(day: Day) -> None:
 
 
 def score_something(day: Day, trial: str) -> None:
-    samples = np.random.default_rng(0).integers(0, 17, (200, 1, 8, 8)).astype(np.uint8)
+    samples = np.random.default_rng(0).integers(0, 17, (SCORED, 1, 8, 8)).astype(np.uint8)
     np.savez(day.home / "samples.npz", samples=samples)
     found = json.loads(day.genbench("score", str(day.home / "samples.npz"), "-b", trial, "--json"))
     expect("fid" in found["scores"], "the samples have no FID")
