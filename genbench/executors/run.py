@@ -61,16 +61,11 @@ def carry_out(
     """
     if (record := _done_meanwhile(run, context)) is not None:
         return record
-    try:
-        with context.store.claim(run.key, run.identity(context.benchmark)) as claim:
-            if claim is None:
-                return None
-            standing = _standing(run, context, claim)
-            if standing.done is not None:
-                return standing.done
-            return _carry_out(run, context, claim, standing, launcher, stop, on_progress, on_retry)
-    except FencedOff:
-        return None
+    return _claimed(
+        run,
+        context,
+        lambda claim, standing: _carry_out(run, context, claim, standing, launcher, stop, on_progress, on_retry),
+    )
 
 
 def give_up(run: PlannedRun, context: Context, reason: str) -> Record | None:
@@ -85,16 +80,23 @@ def give_up(run: PlannedRun, context: Context, reason: str) -> Record | None:
     Raises:
         StoreError: if the results folder refuses.
     """
+
+    def commit(claim: Claim, standing: _Standing) -> Record:
+        job = make_job(run, context, claim.folder)
+        outcome = Outcome("lost", reason, earlier=read_ends(claim.folder))
+        return _commit(job, outcome, claim, standing, context)
+
+    return _claimed(run, context, commit)
+
+
+def _claimed(run: PlannedRun, context: Context, work: Callable[[Claim, _Standing], Record]) -> Record | None:
+    """What ``work`` makes of a run that is claimed and not done; None where another harness holds it or takes it."""
     try:
         with context.store.claim(run.key, run.identity(context.benchmark)) as claim:
             if claim is None:
                 return None
             standing = _standing(run, context, claim)
-            if standing.done is not None:
-                return standing.done
-            job = make_job(run, context, claim.folder)
-            outcome = Outcome("lost", reason, earlier=read_ends(claim.folder))
-            return _commit(job, outcome, claim, standing, context)
+            return work(claim, standing) if standing.done is None else standing.done
     except FencedOff:
         return None
 
