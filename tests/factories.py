@@ -241,6 +241,16 @@ class ToyPlugin:
         return [self.benchmark_file] if self.benchmark_file else []
 
 
+def two_models(folder: Path) -> Path:
+    """A folder with the benchmark ``tiny.toml``, and ``results`` of two models of five seeds each."""
+    (folder / "tiny.toml").write_text(toml(DEFINITION))
+    store = Store(folder / "results")
+    for seed in range(5):
+        commit(store, record("toy", seed))
+        commit(store, record("toy[width=3]", seed, fid=1.0 + 0.01 * seed))
+    return folder
+
+
 def registry(benchmark_file: Path | None = None) -> Registry:
     """A registry with :class:`ToyPlugin` and nothing else."""
     manager = pluggy.PluginManager(hookspecs.PROJECT)
