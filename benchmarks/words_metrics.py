@@ -12,6 +12,7 @@ WORDS = (
         title="Invalid",
         function=f"{FUNCTIONS}:invalid_words",
         direction="lower",
+        needs_sequences=True,
         tells_apart=("train-copy>class-marginals", "train-copy>marginals>uniform-noise"),
         blind_to=(
             "train-copy=collapse",
@@ -29,6 +30,7 @@ WORDS = (
         title="Distinct",
         function=f"{FUNCTIONS}:distinct_words",
         direction="higher",
+        needs_sequences=True,
         tells_apart=(
             "train-copy>duplicates-10%>duplicates-50%>collapse",
             "train-copy>one-per-class",
@@ -50,6 +52,7 @@ WORDS = (
         direction="lower",
         group="likelihood",
         unit="bits/letter",
+        needs_sequences=True,
         reference="Graves 2013, arXiv:1308.0850",
         summary="negative log2-likelihood of held-out words over their letters and ends; exact, or an upper bound",
     ),
@@ -61,6 +64,7 @@ WORDS = (
         group="control",
         needs_logits=True,
         needs_classes=True,
+        needs_sequences=True,
         tells_apart=("held-out>replayed-10%>replayed-20%>replayed-50%>replayed",),
         blind_to=(
             "train-copy=collapse",

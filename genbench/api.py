@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import signal
 import tempfile
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -111,9 +110,7 @@ def run(
         executor_options=executor_options,
     )
     say = arguments.sayer(progress)
-    # Only the main thread can take signals; elsewhere nobody is interrupted.
-    numbers = (signal.SIGINT,) if threading.current_thread() is threading.main_thread() else ()
-    signals = Signals(numbers, say)
+    signals = Signals((signal.SIGINT,), say)
 
     def is_stopping() -> bool:
         return bool(signals.received)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import operator
 import sys
 import warnings
@@ -26,6 +25,9 @@ if TYPE_CHECKING:
 
 ALL = "all"
 """Instead of models: all that are installed."""
+
+MOST = 2**63 - 1
+"""Of a whole number that is an argument: of runs side by side, of samples, of a seed."""
 
 AnyPath = str | PathLike[str]
 
@@ -59,8 +61,8 @@ def benchmark_for(
 
     one_of("division", division, get_args(Division))
     if budget is not None and not isinstance(budget, Mapping):
-        raise SpecError(f'budget: must map keys to values, such as {{"images": 2000}}, not {budget!r}')
-    changes = [f"{key}={'none' if value is None else value}" for key, value in (budget or {}).items()]
+        raise SpecError(f'budget: must map keys to values, such as {{"images": 2000}}, not {written(budget)}')
+    changes = [f"{key}={'none' if value is None else written(value, str)}" for key, value in (budget or {}).items()]
     return load_benchmark(registry, str(benchmark), dev, parse_budget(changes), division)
 
 
@@ -107,7 +109,9 @@ def whole(name: str, value: Any, least: int) -> int:
     except TypeError:
         raise SpecError(f"{name}: must be a whole number, not {value!r}") from None
     if number < least:
-        raise SpecError(f"{name}: must be {least} or more, not {value!r}")
+        raise SpecError(f"{name}: must be {least} or more, not {written(number)}")
+    if number > MOST:
+        raise SpecError(f"{name}: must be {MOST} or less, not {written(number)}")
     return number
 
 
@@ -118,7 +122,9 @@ def whole_numbers(name: str, values: Any, least: int) -> list[int]:
         SpecError: if it is none.
     """
     if isinstance(values, str) or not isinstance(values, Iterable):
-        raise SpecError(f"{name}: must be a sequence of whole numbers, such as [0, 1] or range(3), not {values!r}")
+        raise SpecError(
+            f"{name}: must be a sequence of whole numbers, such as [0, 1] or range(3), not {written(values)}"
+        )
     return [whole(name, value, least) for value in values]
 
 
@@ -128,9 +134,9 @@ def seconds_of(name: str, value: Any, least: float) -> float:
     Raises:
         SpecError: if it is none.
     """
-    if isinstance(value, int | float) and math.isfinite(value) and value >= least:
+    if isinstance(value, int | float) and least <= value <= sys.float_info.max:
         return float(value)
-    raise SpecError(f"{name}: must be a number of seconds, {least:g} or more, not {value!r}")
+    raise SpecError(f"{name}: must be a number of seconds, {least:g} or more, not {written(value)}")
 
 
 def one_of(name: str, value: Any, known: Sequence[str]) -> None:
@@ -140,7 +146,15 @@ def one_of(name: str, value: Any, known: Sequence[str]) -> None:
         SpecError: naming them.
     """
     if value not in known:
-        raise SpecError(f"{name}: must be {' or '.join(map(repr, known))}, not {value!r}")
+        raise SpecError(f"{name}: must be {' or '.join(map(repr, known))}, not {written(value)}")
+
+
+def written(value: object, write: Callable[[object], str] = repr) -> str:
+    """A value in words; Python itself writes no number of thousands of digits."""
+    try:
+        return write(value)
+    except ValueError:
+        return "a number of thousands of digits"
 
 
 def array_of(name: str, value: Any) -> NDArray[np.generic]:

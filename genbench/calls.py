@@ -119,7 +119,7 @@ def execute(call: Call, registry: Registry, say: Say, view: MakeView, signals: S
 
     Raises:
         GenbenchError: if nothing can be run: no data, no weights, no space.
-        HarnessError: if genbench's own processes can't be kept.
+        HarnessError: if genbench's own processes can't be kept, or the executor does not do what it promised.
     """
     todo = call.todo
     kept = len(call.runs) - len(todo)
@@ -127,14 +127,16 @@ def execute(call: Call, registry: Registry, say: Say, view: MakeView, signals: S
         all_of_them = "The run is" if kept == 1 else f"All {kept} runs are"
         say(f"{all_of_them} done already; --rerun failed or --rerun all does them again.")
         return
+    from genbench.executors.contract import contracted
     from genbench.executors.interface import Setting, find_executor
     from genbench.executors.supervision import Killed
 
     make_executor = find_executor(registry, call.executor)
+    registered = registry.find("executors", call.executor)
     _announce(call, say)
     setting = Setting(registry, call.benchmark, call.store, call.jobs, call.checkpoint, call.executor_options, say)
     with (
-        make_executor(setting) as executor,
+        contracted(call.executor, registered, make_executor, setting) as executor,
         signals.stopping(executor),
         view(todo, kept, executor.jobs) as observer,
     ):
@@ -145,16 +147,27 @@ def execute(call: Call, registry: Registry, say: Say, view: MakeView, signals: S
 
 
 def records_of(call: Call, say: Say) -> list[Record]:
-    """The records that there are; of those that can't be read it is told why."""
-    records = []
+    """The records of a call's runs.
+
+    A record that can't be read is told with the reason. One that stood there before, of a run that was to be done again
+    and was not, as after Ctrl-C, is no record of this call.
+    """
+    records, from_before = [], 0
     for run in call.runs:
         try:
             record = call.store.read(run.key)
         except RecordError as error:
             # Its run was not begun, as after Ctrl-C, or somebody has changed the record since.
             say(printable(f"{run.key}: its record is unreadable ({error}); it is passed over"))
-        else:
-            records += [record] if record is not None else []
+            continue
+        if record is not None and run.state != "done" and record == run.record:
+            from_before += 1
+        elif record is not None:
+            records.append(record)
+    if from_before:
+        one = "1 run was not done again; its record from before stands, and is not shown here"
+        many = f"{from_before} runs were not done again; their records from before stand, and are not shown here"
+        say(one if from_before == 1 else many)
     return records
 
 

@@ -24,16 +24,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from genbench.disk import Disk
 from genbench.errors import StoreError, clean
 from genbench.ledger import LEDGER, Ledger, last_sign, read_ledger, read_resumed_at
 from genbench.reading import hash_inside, is_folder, is_there
 from genbench.record import UNFINISHED, Attempt, Record
-
-if TYPE_CHECKING:
-    pass
 
 TOKEN = re.compile(r"[0-9a-f]{16}")
 MAX_RUN = 150

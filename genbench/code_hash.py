@@ -49,8 +49,9 @@ def sha256_of_files(files: Iterable[tuple[Path, str]]) -> str:
 
 
 def files_of(package: str, root: str = "") -> list[tuple[Path, str]]:
-    """Every file of a top-level package but Python's caches, each with a label that is the same on every machine.
+    """Every file of a top-level package, each with a label that is the same on every machine.
 
+    Python's caches and what editors leave beside the files that are edited are no part of it: see :func:`_is_left`.
     Nothing of it is imported.
 
     Args:
@@ -72,7 +73,7 @@ def files_of(package: str, root: str = "") -> list[tuple[Path, str]]:
         (path, f"{package}/{path.relative_to(folder).as_posix()}")
         for folder in places
         for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and not _is_left(path, folder)
     ]
     return sorted(files, key=lambda entry: entry[1])
 
@@ -95,9 +96,25 @@ def imported_beside(module: str, root: Path) -> set[str]:
             continue
         found.add(name)
         for place in places:
-            for source in place.rglob("*.py") if place.is_dir() else [place]:
+            sources = [path for path in place.rglob("*.py") if not _is_left(path, place)] if place.is_dir() else [place]
+            for source in sources:
                 waiting |= _imports(source)
     return found
+
+
+def _is_left(path: Path, folder: Path) -> bool:
+    """Whether a file in a package's folder is what Python or an editor left there, which nobody imports.
+
+    A name that begins with a point is that of no module: locks and swap files (``.#x.py``, ``.x.py.swp``), checkpoints
+    of notebooks, folders of tools. Compiled code beside its source is not looked at either; without a source it is
+    imported, and counts.
+    """
+    parts = path.relative_to(folder).parts
+    if "__pycache__" in parts or any(part.startswith(".") for part in parts):
+        return True
+    if path.name.endswith("~") or (path.name.startswith("#") and path.name.endswith("#")):
+        return True
+    return path.suffix == ".pyc" and path.with_suffix(".py").is_file()
 
 
 def _beside(package: str, root: Path) -> list[Path]:

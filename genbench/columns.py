@@ -26,10 +26,10 @@ ESTIMATE = "_estimate"
 GROUPS: tuple[MetricGroup, ...] = get_args(MetricGroup)
 """In the order of the columns."""
 
+HEADLINES = ("fid", "bits_per_dim", "bits_per_letter")
+"""Scores that a terminal shows before all others, the most wanted first."""
+
 FIRST = (
-    "fid",
-    "bits_per_dim",
-    "bits_per_letter",
     "invalid_words",
     "new_words",
     "is",
@@ -39,7 +39,7 @@ FIRST = (
     "bits_per_dim" + ESTIMATE,
     "bits_per_letter" + ESTIMATE,
 )
-"""Scores that a terminal shows before all others, the most wanted first."""
+"""Scores of genbench's own that follow upon the headlines and other people's, likewise."""
 
 COSTS: tuple[tuple[str, str, Callable[[Record], Any]], ...] = (
     ("parameters", "Parameters", lambda record: record.cost.get("parameters")),
@@ -130,6 +130,25 @@ def columns_of(
             title = _suffixed(metric.title, plugin, second)
             columns.append(replace(column, key=f"{metric.name}@{second}", title=title, evaluator=second))
     return tuple(columns)
+
+
+def most_wanted(columns: Sequence[Column]) -> list[Column]:
+    """The columns in the order in which they are worth a narrow terminal's width.
+
+    The headlines; then what other people's metrics measure, which a benchmark has because somebody wanted it there;
+    then genbench's own of :data:`FIRST`, and those that are left. The second evaluator's come last, whoever wrote them.
+    """
+
+    def rank(column: Column) -> tuple[int, int]:
+        if column.key in HEADLINES:
+            return 0, HEADLINES.index(column.key)
+        if column.evaluator:
+            return 4, 0
+        if column.plugin:
+            return 1, 0
+        return (2, FIRST.index(column.key)) if column.key in FIRST else (3, 0)
+
+    return sorted(columns, key=rank)
 
 
 def choose(columns: Sequence[Column], wanted: str) -> tuple[tuple[Column, ...], tuple[str, ...]]:

@@ -11,8 +11,8 @@ from genbench.executors.task import task
 from genbench.plugins import code_sha256
 from genbench.replay import benchmark_of
 from genbench.report.printable import printable
-from genbench.selection import parse_model, select_model
-from genbench.single_file import UNPACKAGED, add_file
+from genbench.selection import select_model
+from genbench.single_file import add_file, refuse_missing
 
 if TYPE_CHECKING:
     from genbench.benchmark import Benchmark
@@ -53,11 +53,7 @@ def draw(
         raise GenbenchError(f"{printable(record.run)} is {record.status} and left no state to sample from")
     if file is not None:
         add_file(registry, file)
-    elif record.model.version == UNPACKAGED and parse_model(record.model.name)[0] not in registry.models:
-        raise GenbenchError(
-            f"{printable(record.run)} was made by a model in a file, {printable(record.model.plugin)}, which is not "
-            "installed; name it with --file"
-        )
+    refuse_missing(registry, record)
     model = select_model(registry, record.model.name)
     if code_sha256(model.registered.spec, model.registered.plugin) != record.model.code_sha256:
         warn(f"the code of {model.name} has changed since this run; its samples may differ")

@@ -65,11 +65,9 @@ class Listing(Sequence[dict[str, Any]]):
         return f"<Listing of {len(self)} {self.kind}: {', '.join(self.names)}>"
 
     def __str__(self) -> str:
-        from genbench.report.console import printed, table_of
+        from genbench.report.console import print_table, printed
 
-        return (
-            printed(lambda console: console.print(table_of(self.rows(), self.header))) if self.entries else repr(self)
-        )
+        return printed(lambda console: print_table(console, self.rows(), self.header)) if self.entries else repr(self)
 
     def _repr_html_(self) -> str:
         from genbench.report.html import listing_html
@@ -194,7 +192,7 @@ def _print_benchmark(entry: dict[str, Any]) -> list[str]:
     if entry["problem"]:
         return [entry["name"], "", "", "", f"cannot be used: {entry['problem']}"]
     budget = entry["budget"]
-    flops = f" or {budget['flops'] / 1e12:g} TFLOP" if budget["flops"] else ""
+    flops = f" or {budget['flops'] / 1e12:,g} TFLOP" if budget["flops"] else ""
     return [
         entry["name"],
         entry["dataset"],
@@ -210,11 +208,11 @@ def _data(data: dict[str, Any] | DataSpec) -> str:
 
 
 def _print_plugin(entry: dict[str, Any]) -> list[str]:
-    brings = "; ".join(f"{table}: {', '.join(names)}" for table, names in entry["brings"].items())
+    brings = [f"{table}: {', '.join(names)}" for table, names in entry["brings"].items()]
     return [
         entry["name"],
         f"{entry['distribution']} {entry['version']}",
-        f"not used: {entry['problem']}" if entry["problem"] else "\n".join([brings, *map(_note, entry["notes"])]),
+        f"not used: {entry['problem']}" if entry["problem"] else "\n".join([*brings, *map(_note, entry["notes"])]),
     ]
 
 

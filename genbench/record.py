@@ -277,6 +277,16 @@ class Record:
         folder = self.benchmark.name + ("+open" if self.division == "open" else "")
         return f"{folder}/{self.model.name}/seed-{self.seed}"
 
+    def __repr__(self) -> str:
+        return f"<Record of {self.run}: {self.status}, {len(self.scores)} scores>"
+
+    def __str__(self) -> str:
+        """What ``genbench show`` prints of it."""
+        from genbench.report.console import printed
+        from genbench.report.run import print_record
+
+        return printed(lambda console: print_record(self, console))
+
     def _repr_html_(self) -> str:
         """For notebooks."""
         from genbench.report.html import record_html

@@ -13,6 +13,7 @@ from genbench.layout import VERIFICATION
 from genbench.matrix import PlannedRun, choose
 from genbench.record import Record
 from genbench.selection import load_benchmark, select_model
+from genbench.single_file import UNPACKAGED, refuse_missing
 from genbench.stable import stable
 from genbench.store import RECORD, RunKey, Store, model_folder, sha256_of
 
@@ -53,6 +54,7 @@ def plan_again(registry: Registry, benchmark: Benchmark, record: Record) -> Plan
     """The run of a record, to be carried out anew.
 
     Raises:
+        GenbenchError: if its model is not installed, nor its file registered.
         VerificationFailed: if it can't come out the same: its code, configuration or benchmark is not the one that is
             installed.
     """
@@ -61,6 +63,7 @@ def plan_again(registry: Registry, benchmark: Benchmark, record: Record) -> Plan
             f"{record.run}: was scored by another definition of {benchmark.name} (digest {record.benchmark.digest}) "
             f"than the one here ({benchmark.digest}); give the run's own with -b"
         )
+    refuse_missing(registry, record)
     model = select_model(registry, record.model.name)
     (entry,) = choose(benchmark, [model])
     if entry.problem is not None:
@@ -68,8 +71,8 @@ def plan_again(registry: Registry, benchmark: Benchmark, record: Record) -> Plan
     if entry.identity.code_sha256 != record.model.code_sha256:
         raise VerificationFailed(
             f"{record.run}: the installed code of {record.model.name} ({entry.identity.plugin} "
-            f"{entry.identity.version}) is not that of the run ({record.model.plugin} {record.model.version}); install "
-            "that version"
+            f"{entry.identity.version}) is not that of the run ({record.model.plugin} {record.model.version}); "
+            + ("name the file as it was then" if record.model.version == UNPACKAGED else "install that version")
         )
     if entry.identity.config != record.model.config:
         raise VerificationFailed(

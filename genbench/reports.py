@@ -36,7 +36,8 @@ class RunReport:
         return self.leaderboard.frame()
 
     def __repr__(self) -> str:
-        return f"<RunReport: {len(self.records)} records, {len(self.failed)} not ok, of {self.leaderboard!r}>"
+        count = len(self.records)
+        return f"<RunReport: {count} record{'s' * (count != 1)}, {len(self.failed)} not ok, of {self.leaderboard!r}>"
 
     def __str__(self) -> str:
         return str(self.leaderboard)

@@ -180,7 +180,7 @@ def resolve_benchmark(
 
     dataset: DatasetSpec = registry.find("datasets", file.dataset).spec
     metrics: list[MetricSpec] = [registry.find("metrics", name).spec for name in file.metrics]
-    unfit = [*_inconsistencies(file, dataset, source), *_shortages(file, dataset, metrics, source), *problems]
+    unfit = [*_inconsistencies(file, dataset, metrics, source), *_shortages(file, dataset, metrics, source), *problems]
     try:
         evaluator, second = _evaluators(registry, file, dataset, metrics, source)
     except BenchmarkError as error:
@@ -347,7 +347,9 @@ def _names(metrics: list[MetricSpec]) -> str:
     return " or ".join(metric.name for metric in metrics)
 
 
-def _inconsistencies(file: BenchmarkFile, dataset: DatasetSpec, source: str) -> Iterator[str]:
+def _inconsistencies(
+    file: BenchmarkFile, dataset: DatasetSpec, metrics: list[MetricSpec], source: str
+) -> Iterator[str]:
     """What only the definition together with its data set can show."""
     for key, most, of in (
         ("examples", dataset.test, f"the {dataset.test} test examples of {dataset.name}"),
@@ -357,6 +359,9 @@ def _inconsistencies(file: BenchmarkFile, dataset: DatasetSpec, source: str) -> 
         found = getattr(file.likelihood, key)
         if found > most:
             yield f"{source}: likelihood.{key}: must be at most {of}, not {found}"
+    for metric in metrics if dataset.data.is_image else ():
+        if metric.needs_sequences:
+            yield f"{source}: metrics: {metric.name} is of sequences, and {dataset.name} has images; leave it out"
 
 
 def _shortages(file: BenchmarkFile, dataset: DatasetSpec, metrics: list[MetricSpec], source: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -22,11 +23,10 @@ class Stoppable(Protocol):
 
 
 class Signals:
-    """Signals that end a call while something is running.
+    """Signals that end a call while something is running. Only the main thread can take any; elsewhere none come.
 
     Args:
-        numbers: of the signals that are taken, such as ``(signal.SIGINT,)``; none where the caller can't take any,
-            as in a thread that is not the main one.
+        numbers: of the signals that are taken, such as ``(signal.SIGINT,)``.
         say: told, once, what the first signal does.
 
     Attributes:
@@ -53,10 +53,20 @@ class Signals:
                 "checkpoints. Once more to quit at once."
             )
 
-        before = {number: signal.signal(number, handle) for number in self._numbers}
-        try:
+        with handled_by(handle, self._numbers):
             yield
-        finally:
-            for number, handler in before.items():
-                # None stands for a handler that was not set from Python, as that of a program around it may be.
-                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+@contextmanager
+def handled_by(handle: Callable[[int, FrameType | None], None], numbers: Sequence[int]) -> Iterator[None]:
+    """Have signals handled by a function, and then by what handled them before; in the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handle) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            # None stands for a handler that was not set from Python, as that of a program around it may be.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

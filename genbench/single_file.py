@@ -17,6 +17,7 @@ from genbench.errors import GenbenchError
 from genbench.plugins import Plugin, Registry, add_probed
 
 if TYPE_CHECKING:
+    from genbench.record import Record
     from genbench.selection import SelectedModel
 
 FORM = re.compile(r"(?P<file>.+?\.py)(?::(?P<name>[^\[\]=,:\s]+))?(?P<options>\[[^\[\]]*\])?")
@@ -80,6 +81,22 @@ def add_file(registry: Registry, path: Path) -> Plugin:
     _refuse_taken(registry, plugin, path)
     add_probed(registry, [(plugin, str(whole), lambda: load_file(path))])
     return _working(registry.plugins[-1], path)
+
+
+def refuse_missing(registry: Registry, record: Record) -> None:
+    """Refuse a run of a model in a file that has not been named.
+
+    Raises:
+        GenbenchError: saying how to name it.
+    """
+    from genbench.report.printable import printable
+    from genbench.selection import parse_model
+
+    if record.model.version == UNPACKAGED and parse_model(record.model.name)[0] not in registry.models:
+        raise GenbenchError(
+            f"{printable(record.run)}: was made by a model in a file, {printable(record.model.plugin)}, which is not "
+            "installed; name it with --file"
+        )
 
 
 def load_file(path: Path) -> ModuleType:

@@ -289,6 +289,7 @@ class MetricSpec:
         needs_logits: whether it reads the evaluator's class logits; a benchmark whose evaluator has none can't have it.
         needs_classes: whether it takes the classes of these logits for the data's own; a benchmark whose evaluator was
             trained on other classes (``rgb``) can't have it.
+        needs_sequences: whether it is of sequences, such as words; a benchmark on images can't have it.
         least_samples: the fewest samples that it can be computed from; a benchmark that scores fewer is refused.
             Metrics of the group ``copying``, which are not taken at milestones, are held to ``samples.n`` only.
         least_training, least_held_out: the same of the data's training and held-out examples.
@@ -310,6 +311,7 @@ class MetricSpec:
     log_scale: bool = False
     needs_logits: bool = False
     needs_classes: bool = False
+    needs_sequences: bool = False
     least_samples: int = 2
     least_training: int = 1
     least_held_out: int = 6

@@ -17,7 +17,7 @@ import errno
 import secrets
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from genbench.claims import LEFTOVER, Claim, FencedOff, Work, as_store_error
@@ -201,19 +201,25 @@ class Store(Results):
 
     def _sweep_run(self, work: Work, names: Sequence[str]) -> None:
         """Sweep a run, of what there was of it a moment ago: listing ``.work`` again for each would take the square."""
-        with work.held() as lock:
-            if lock is None:
+        # The lock would for this moment turn away a harness that is about to go on with the run.
+        with suppress(OSError):  # of what is changed by its owner just now; what else it may be shows under the lock
+            if not self._waste(work, names) and list(names) != [work.lock.name]:
                 return
-            for trash in work.found("trash", names):
-                work.discard(trash)
-            for publish in work.found("publish", names):
-                # A complete one is a result: the next claim of the run, which knows its identity, puts it in its place.
-                if complete(work, publish) is None:
-                    work.discard(publish)
-            for folder in work.found("attempt", names):
-                ledger = read_ledger(folder)
-                if ledger is None or _is_over(self.root, ledger):
-                    work.discard(folder)
+        with work.held() as lock:
+            if lock is not None:
+                for path in self._waste(work, names):
+                    work.discard(path)
+
+    def _waste(self, work: Work, names: Sequence[str]) -> list[Path]:
+        """What there is of a run that no claim will go on with."""
+        waste = work.found("trash", names)
+        # A complete one is a result: the next claim of the run, which knows its identity, puts it in its place.
+        waste += [publish for publish in work.found("publish", names) if complete(work, publish) is None]
+        for folder in work.found("attempt", names):
+            ledger = read_ledger(folder)
+            if ledger is None or _is_over(self.root, ledger):
+                waste.append(folder)
+        return waste
 
 
 def _refuse_links(work: Work) -> None:

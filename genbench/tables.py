@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from genbench.errors import NothingSelected
 from genbench.leaderboard import Leaderboard, from_registry
+from genbench.report.printable import printable
 
 if TYPE_CHECKING:
     from genbench.benchmark import Benchmark
@@ -31,6 +32,10 @@ def read_leaderboard(
     board = from_registry(benchmark, registry, store.load(benchmark.folder), sort, scale)
     if not board.rows or (scale is not None and all(row.anchor for row in board.rows)):
         lines = [f"no results of {benchmark.folder} in {store.root}; get some with `{run_command}`"]
+        names = {path.name for path in store.root.glob(f"{benchmark.name}+*")} - {benchmark.folder}
+        if names:
+            found = printable(", ".join(sorted(names)))
+            lines.append(f"there is {found}: name the --dev, --budget or --division that it was made with")
         raise NothingSelected("\n".join([*lines, *legend.omissions(board)]))
     return board
 

@@ -31,7 +31,7 @@ class Cluster:
 
     Attributes:
         runs, slots: of the matrix; side by side.
-        seconds: of a run, in the mean; between half and twice of it.
+        seconds: of a run, in the mean; between half and one and a half of it.
         server: calls a second that the file server of the results folder takes.
         bandwidth: bytes a second that it takes.
         state: bytes of a checkpoint.

@@ -173,6 +173,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=10.0)
     chosen = parser.parse_args()
+    if chosen.rounds < 1 or chosen.seconds < 2:
+        parser.error("takes one round or more, and two seconds or more of training")
     registry = discover()
     benchmark = load_benchmark(registry, BENCHMARK)
     selected = select_model(registry, chosen.model)

@@ -152,6 +152,22 @@ def training(results: Path) -> list[Path]:
     return [path for path in work.iterdir() if read_ledger(path) is not None and any(path.glob("checkpoint*"))]
 
 
+def two_train(process: subprocess.Popen[bytes], results: Path) -> None:
+    """Wait until two runs of a driver train.
+
+    Raises:
+        Broken: if it ends before.
+    """
+
+    def train() -> bool:
+        if process.poll() is not None:
+            log = Path(f"{results}.log").read_text()
+            raise Broken(f"genbench run ended with {process.returncode} before two runs trained:\n{log}")
+        return len(training(results)) >= 2 and len(supervisors()) >= 2
+
+    wait_until("two runs train", train)
+
+
 def same_as_local(results: Path, local: dict[str, Record]) -> str:
     found = records(results)
     if found.keys() != local.keys():
@@ -197,7 +213,7 @@ def node(folder: Path) -> str:
     results = folder / "node"
     with cluster() as (made, options):
         with driver(results, LONG, *LONG_BUDGET, *options) as process:
-            wait_until("two runs train", lambda: len(training(results)) >= 2)
+            two_train(process, results)
             victim = wait_until("a run's node is known", lambda: node_of(workers(), made))
             mine = [worker for worker in workers() if node_of([worker], made) is victim]
             raylet = victim.all_processes["raylet"][0].process
@@ -220,7 +236,7 @@ def driver_killed(folder: Path) -> str:
     results = folder / "driver"
     with cluster() as (_, options):
         with driver(results, LONG, *LONG_BUDGET, *options) as process:
-            wait_until("two runs train", lambda: len(training(results)) >= 2)
+            two_train(process, results)
             process.kill()
             process.wait()
             began = time.monotonic()
@@ -242,7 +258,7 @@ def stop(folder: Path) -> str:
     with cluster() as (_, options):
         for interrupts in (1, 2):
             with driver(results, LONG, *LONG_BUDGET, *options) as process:
-                wait_until("two runs train", lambda: len(training(results)) >= 2 and len(supervisors()) >= 2)
+                two_train(process, results)
                 began = time.monotonic()
                 for _ in range(interrupts):
                     process.send_signal(signal.SIGINT)

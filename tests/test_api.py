@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,7 @@ def test_a_run_returns_the_records_that_were_asked_for_and_their_leaderboard(
     assert [row.model for row in report.leaderboard.rows] == ["toy"]
     assert list(report.frame().model) == ["toy"]
     assert "2 records, 0 not ok" in repr(report)
+    assert "1 record, 0 not ok" in repr(replace(report, records=report.records[:1]))
     assert str(report) == str(report.leaderboard)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Literal
 
 import factories
 import pytest
@@ -19,6 +22,8 @@ from genbench.errors import GenbenchError
 from genbench.executors.devices import Device, Devices
 from genbench.executors.launcher import HarnessError
 from genbench.executors.local import LocalExecutor
+from genbench.executors.protocol import StageRequest, Supervision
+from genbench.executors.supervision import Killed, supervise
 from genbench.plugins import discover
 from genbench.record import parse
 from genbench.selection import load_benchmark
@@ -84,6 +89,47 @@ with Devices([Device("0", "GPU-a")], folder={str(tmp_path)!r}).one(lambda: False
             assert none is None
         process.kill()
     with Devices(TWO[:1], folder=str(tmp_path)).one(lambda: True) as device:
+        assert device == TWO[0]
+
+
+def test_a_supervisor_holds_the_device_of_its_run_when_the_harness_has_ended(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()  # the run server that never answers
+    request = StageRequest("train", {}, str(tmp_path / "mark"), str(tmp_path), False, 60.0, "a while", 1 << 40)
+    devices, others = Devices(TWO[:1], folder=str(tmp_path)), Devices(TWO[:1], folder=str(tmp_path))
+    said: list[str] = []
+
+    def free() -> bool:
+        with others.one(lambda: True) as device:
+            return device is not None
+
+    def stop() -> Literal["kill"] | None:
+        if not said:
+            return None
+        for descriptor in claim:  # as the end of the harness would
+            os.close(descriptor)
+        assert not free()
+        return "kill"
+
+    launcher: Any = SimpleNamespace(connect=lambda: theirs)
+    with ours, ExitStack() as held:
+        device = devices._take(held)
+        assert device is not None
+        claim = device.claim
+        held.pop_all()
+        supervision = Supervision([request], str(tmp_path / "log"), 1, held=claim)
+        with pytest.raises(Killed):
+            supervise(supervision, launcher, stop, lambda name, share: said.append(name))
+    assert free()
+
+
+def test_the_device_of_a_run_that_was_killed_is_free_when_nothing_of_it_is_left(tmp_path: Path) -> None:
+    devices, others = Devices(TWO[:1], folder=str(tmp_path)), Devices(TWO[:1], folder=str(tmp_path))
+    with pytest.raises(Killed), devices.one(lambda: False):
+        raise Killed
+    with others.one(lambda: True) as none:
+        assert none is None
+    devices.close()
+    with others.one(lambda: True) as device:
         assert device == TWO[0]
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +16,7 @@ import factories
 import pytest
 from scripted import planned
 
-from genbench.errors import GenbenchError
+from genbench.errors import DataError, GenbenchError
 from genbench.executors.interface import Setting
 from genbench.executors.supervision import Killed
 from genbench.matrix import PlannedRun
@@ -22,7 +24,9 @@ from genbench.record import Record, Status
 from genbench.store import Store
 
 ray = pytest.importorskip("ray", reason="needs Ray: pip install 'genbench[ray]'")
-from genbench.executors import ray as executor_module  # noqa: E402 - it can't be imported without Ray
+from genbench.executors import ray as executor_module  # noqa: E402 - they can't be imported without Ray
+from genbench.executors import ray_connection as connection_module  # noqa: E402
+from genbench.executors import ray_node as node_module  # noqa: E402
 
 ASKED = "GENBENCH_RAY_CLUSTER"
 Answer = dict[str, Any] | BaseException
@@ -150,6 +154,23 @@ def test_a_run_whose_node_is_lost_is_sent_again_and_told_of_once(
     assert told.lines == ["0 started", "0 lost 1/3", "0 ok"]
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"node": "n", "not_begun": True},  # of a worker that takes its driver for dead
+        {"node": "n", "killed": True},
+        executor_module.TaskCancelledError(),  # of a worker that got a Ctrl-C in the terminal of its node
+        executor_module.ObjectLostError("0" * 56, None, ""),  # of a node that died with the answer
+    ],
+)
+def test_a_run_that_came_to_nothing_unasked_is_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Answer
+) -> None:
+    told, _, go = follow(tmp_path, monkeypatch, lambda number, sent: well(number) if sent else answer)
+    go()
+    assert told.lines == ["0 started", "0 lost 1/3", "0 ok"]
+
+
 def test_a_run_that_loses_three_nodes_has_a_record_that_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,6 +248,143 @@ def test_a_cluster_without_room_for_a_run_is_refused_with_what_it_has(
     setting = Setting(factories.registry(), factories.benchmark(budget__threads=4), Store(tmp_path))
     with pytest.raises(GenbenchError, match=r"needs 4 CPU, 1,024 MiB; the nodes have: 2 CPU, 65,536 MiB"):
         executor_module.RayExecutor(setting, "probe-token")
+
+
+def test_the_window_of_tasks_follows_the_nodes_within_the_jobs_and_a_cluster_without_room_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    _, stand_in, _ = follow(tmp_path, monkeypatch, lambda number, _: well(number))
+    setting = Setting(factories.registry(), factories.benchmark(), Store(tmp_path), jobs=40, say=said.append)
+    executor = executor_module.RayExecutor(setting, "probe-token")
+    windows = []
+    for cpus in (2, 20, 39, 80, 0, 0, 4):
+        monkeypatch.setattr(
+            stand_in, "nodes", lambda cpus=cpus: [{"Alive": True, "Resources": {"CPU": cpus, "memory": 2**40}}]
+        )
+        windows.append(executor.window())
+    assert windows == [3, 22, 40, 40, 1, 1, 5]
+    assert [line.partition(";")[0] for line in said] == ["No node of the Ray cluster has room for a run any more"]
+
+
+# A node's side.
+
+
+class Gone:
+    """For the module ``ray`` where the driver has gone: nothing that the desk was asked comes back."""
+
+    def wait(self, *_: Any, **__: Any) -> Any:
+        raise executor_module.RayActorError
+
+
+def desk_of(name: str) -> Any:
+    return SimpleNamespace(name=name, stop_after=SimpleNamespace(remote=lambda known: None))
+
+
+def test_a_worker_that_lost_its_driver_stops_what_it_does_and_is_linked_again_by_the_next_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_module, "ray", Gone())
+    desk, call = desk_of("driver"), SimpleNamespace(plugin_files=[])
+    first = node_module._Link(desk)
+    end = time.monotonic() + 5
+    while not first.lost and time.monotonic() < end:
+        time.sleep(0.001)
+    assert (first.stop, first.lost) == ("kill", True)
+    monkeypatch.setattr(node_module, "_Link", lambda desk: SimpleNamespace(desk=desk, stop=None, lost=False))
+    worker: Any = SimpleNamespace(link=first, registry=None)
+    node_module._Worker.keep_up(worker, call, desk)  # type: ignore[arg-type]
+    second = worker.link
+    assert (second.desk, second.stop) == (desk, None)
+    node_module._Worker.keep_up(worker, call, desk)  # type: ignore[arg-type]
+    assert worker.link is second
+    node_module._Worker.keep_up(worker, call, desk_of("another course"))  # type: ignore[arg-type]
+    assert worker.link.desk.name == "another course"
+
+
+def test_a_worker_that_refuses_a_call_leaves_no_fork_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    launched: list[Any] = []
+
+    class Server:
+        def __init__(self, *_: Any, **__: Any) -> None:
+            self.closed = False
+            launched.append(self)
+
+        def close(self) -> None:
+            self.closed = True
+
+    def refuse(*_: Any) -> None:
+        raise DataError("no such data")
+
+    nothing = lambda *_: None  # noqa: E731
+    for name, stand_in in {
+        "check_shared": nothing,
+        "discover": nothing,
+        "add_plugin_files": nothing,
+        "rebuild_benchmark": lambda *_: factories.benchmark(),
+        "Launcher": Server,
+        "make_context": refuse,
+    }.items():
+        monkeypatch.setattr(node_module, name, stand_in)
+    call: Any = SimpleNamespace(environment={}, root=str(tmp_path), checkpoint_seconds=None)
+    with pytest.raises(DataError):
+        node_module._Worker(call, None)
+    assert [server.closed for server in launched] == [True]
+
+
+def test_versions_that_do_not_match_are_told_where_the_cluster_can_not_be_joined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: Any) -> None:
+        raise RuntimeError("Version mismatch: The cluster was started with:\n    Ray: 2.1\n    Python: 3.9\nThis one")
+
+    monkeypatch.setattr(connection_module.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(connection_module.ray, "init", refuse)
+    setting = Setting(factories.registry(), factories.benchmark(), Store(tmp_path), options={"address": "auto"})
+    with (
+        pytest.raises(GenbenchError, match=r"no Ray cluster at 'auto': .*Ray: 2\.1 Python: 3\.9"),
+        connection_module.connected(setting),
+    ):
+        pytest.fail("there is no cluster")
+
+
+@pytest.mark.parametrize(
+    ("address", "error", "words"),
+    [
+        ("ray://head:10001", None, "call genbench on a node of the cluster"),
+        ("head", ConnectionError("Failed to connect"), "Failed to connect.*set RAY_AUTH_MODE=token"),
+    ],
+)
+def test_a_cluster_that_can_not_be_joined_is_told_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, error: Exception | None, words: str
+) -> None:
+    def refuse(**_: Any) -> None:
+        assert error is not None, "Ray is asked"
+        raise error
+
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    monkeypatch.setattr(connection_module.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(connection_module.ray, "init", refuse)
+    setting = Setting(factories.registry(), factories.benchmark(), Store(tmp_path), options={"address": address})
+    with pytest.raises(GenbenchError, match=words), connection_module.connected(setting):
+        pytest.fail("there is no cluster")
+
+
+@pytest.mark.parametrize("port", [0, 10**6])
+def test_an_address_at_which_nothing_answers_is_told_before_ray_tries_for_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: int
+) -> None:
+    monkeypatch.setattr(connection_module.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(connection_module.ray, "init", lambda **_: pytest.fail("Ray is asked"))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and never listens
+        address = f"127.0.0.1:{port or taken.getsockname()[1]}"
+        setting = Setting(factories.registry(), factories.benchmark(), Store(tmp_path), options={"address": address})
+        with (
+            pytest.raises(GenbenchError, match=f"no Ray cluster at '{address}': nothing answers"),
+            connection_module.connected(setting),
+        ):
+            pytest.fail("there is no cluster")
 
 
 @pytest.mark.skipif(

@@ -172,6 +172,15 @@ def test_other_code_of_a_model_is_refused_with_both_hashes(tmp_path: Path) -> No
         shipping.rebuild_run(other, benchmark, REGISTRY, {})
 
 
+def test_folders_that_variables_name_are_sent_as_whole_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GENBENCH_CACHE", "cache")
+    monkeypatch.setenv("GENBENCH_OFFLINE", "1")
+    monkeypatch.delenv("GENBENCH_DATA", raising=False)
+    call, _, _ = shipped(tmp_path)
+    assert call.environment == {"GENBENCH_CACHE": str(tmp_path / "cache"), "GENBENCH_OFFLINE": "1"}
+
+
 def test_a_node_that_does_not_see_the_results_folder_is_refused(tmp_path: Path) -> None:
     call, _, _ = shipped(tmp_path)
     with pytest.raises(shipping.Unlike, match="does not see the results folder"):
@@ -242,6 +251,25 @@ def test_a_sweep_lists_the_work_folder_once_however_many_runs_were_interrupted(
     store.sweep()
     assert len(listed) == 1
     assert len(real(store.root / ".work")) == 5
+
+
+def test_a_sweep_takes_no_lock_that_a_harness_may_want_which_goes_on_with_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from genbench.claims import Work
+
+    store = Store(tmp_path / "results")
+    for seed in range(2):
+        with pytest.raises(InterruptedError), store.claim(planned(seed=seed).key, "identity"):
+            raise InterruptedError
+    ledgers = sorted((store.root / ".work").glob("*/run.json"))
+    ledgers[1].unlink()  # nobody can go on with that one
+    tried: list[str] = []
+    real = Work.held
+    monkeypatch.setattr(Work, "held", lambda work: tried.append(work.name) or real(work))
+    store.sweep()
+    assert tried == ["tiny--toy--seed-1"]
+    assert [path.parent for path in (store.root / ".work").glob("*/run.json")] == [ledgers[0].parent]
 
 
 def test_waiting_runs_look_for_a_verdict_ever_more_seldom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

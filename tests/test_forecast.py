@@ -82,6 +82,13 @@ def test_what_is_known_and_what_is_bounded_are_told_apart(store: Store, capsys: 
     assert "about 6 s, 2 s of it training, by a finished run" in capsys.readouterr().out
 
 
+def test_jobs_are_told_as_a_bound_where_nodes_may_have_room_for_fewer(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_matrix(replace(call_of(store, 100), executor="ray"), as_json=False)
+    assert "executor ray, at most 100 side by side" in capsys.readouterr().out
+
+
 def test_runs_are_packed_in_their_order() -> None:
     assert packed([3.0, 1.0, 1.0, 1.0], 2) == 3.0
     assert packed([1.0, 1.0, 1.0], 8) == 1.0

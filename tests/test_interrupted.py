@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import factories
 import pytest
 
+import genbench
+from genbench.calls import Call, records_of
 from genbench.cli import main
 from genbench.cli.options import say
+from genbench.errors import GenbenchError
 from genbench.interrupted import attempts_left, going_on
 from genbench.matrix import PlannedRun, choose, plan
 from genbench.newer import newer_schema
@@ -145,3 +150,73 @@ def test_a_record_of_a_newer_genbench_is_not_set_aside_unasked(
     assert newer_schema(place) is None
     place.write_text(json.dumps({"schema": SCHEMA}))
     assert newer_schema(place) is None
+
+
+def test_a_record_from_before_is_none_of_a_call_that_was_to_do_its_run_again(store: Store) -> None:
+    of = factories.benchmark()
+    for seed in range(3):
+        factories.commit(store, factories.record("toy", seed))
+    redone, kept, undone = [replace(run, record=store.read(run.key)) for run in planned(store)]
+    call = Call(
+        of, (replace(redone, state="retry"), replace(kept, state="done"), replace(undone, state="stale")), store
+    )
+    again = factories.record("toy", 0, fid=7.0)
+    (store.root / redone.key.path / "record.json").write_text(again.to_json())
+    told: list[str] = []
+    records = records_of(call, told.append)
+    assert [record.seed for record in records] == [0, 1]
+    assert records[0] == again
+    assert told == ["1 run was not done again; its record from before stands, and is not shown here"]
+    assert not call.is_good(records)
+
+
+def test_in_a_thread_that_is_not_the_main_one_the_command_line_leaves_signals_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    found: list[int] = []
+
+    def work() -> None:
+        with Signals((signal.SIGINT,), say).stopping(Executor()):
+            found.append(main(["list", "benchmarks"]))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [0]
+    assert "digits-smoke" in capsys.readouterr().out
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_the_command_line_puts_back_a_handler_that_was_not_set_from_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    put: list[object] = []
+    # As signal.signal answers where a program that Python is a part of has a handler of its own.
+    monkeypatch.setattr("genbench.signals.signal.signal", lambda number, handler: put.append(handler))
+    assert main(["list", "benchmarks"]) == 0
+    assert put[1:] == [signal.SIG_DFL]
+
+
+NINES = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--seeds", NINES), ("--seeds", f"0-{NINES}"), ("--seeds", f"{NINES}-{NINES}"), ("--budget", f"images={NINES}"),
+     ("--jobs", NINES), ("--checkpoint", NINES)],
+)  # fmt: skip
+def test_a_number_of_thousands_of_digits_is_refused_by_name(
+    option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = call(capsys, "run", "noise", "-b", "digits-smoke", option, value, "--dry-run")
+    assert (status, out) == (2, "")
+    assert option in err or "a number of 5000 digits" in err
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"seeds": [10**5000]}, {"seeds": 10**5000}, {"jobs": 10**5000}, {"checkpoint": 10**5000},
+                  {"budget": {"images": 10**5000}}, {"jobs": -(10**5000)}],
+    ids=["seeds", "no sequence", "jobs", "checkpoint", "budget", "negative"],
+)  # fmt: skip
+def test_such_a_number_is_refused_in_python_too(arguments: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(GenbenchError, match="a number of thousands of digits"):
+        genbench.run("noise", "digits-smoke", results=tmp_path, **arguments)

@@ -89,6 +89,20 @@ def test_a_reference_of_something_else_is_computed_anew(
         )
 
 
+def test_a_reference_is_computed_anew_when_the_evaluator_s_code_has_changed(
+    held_out: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "edited_evaluator.py"
+    module.write_text("from genbench_benchmarks.evaluators.digits_random import DigitsRandom as Edited\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    evaluator = dataclasses.replace(REGISTRY.evaluators["digits-random-v1"].spec, factory="edited_evaluator:Edited")
+    made = reference_for(evaluator, DIGITS.sha256, "test", lambda: (held_out[0][:12], None), tmp_path)
+    assert_equal(made, reference_for(evaluator, DIGITS.sha256, "test", never, tmp_path))
+    module.write_text(module.read_text() + "# other features of the same weights\n")
+    with pytest.raises(AssertionError, match="asked for again"):
+        reference_for(evaluator, DIGITS.sha256, "test", never, tmp_path)
+
+
 def flip_a_byte(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-1] ^= 1

@@ -89,6 +89,12 @@ def test_a_withheld_score_of_a_record_is_not_shown() -> None:
     assert "too good" in page.text
 
 
+def test_a_record_is_one_line_as_repr_and_what_show_prints_as_text() -> None:
+    record = factories.record(seed=3)
+    assert repr(record) == f"<Record of {record.run}: ok, {len(record.scores)} scores>"
+    assert str(record).splitlines()[:2] == [record.run, "ok"]
+
+
 def test_samples_show_themselves_as_a_picture_that_holds_them(tmp_path: Path) -> None:
     array = np.arange(16, dtype=np.uint8).reshape(4, 1, 2, 2) % 5
     samples = Samples("tiny/toy/seed-0", IMAGES, array)

@@ -286,6 +286,12 @@ def test_copying_is_not_held_to_the_number_of_samples_at_milestones(tmp_path: Pa
     assert load_benchmark(registry, path).file.samples.milestone_n == 19
 
 
+def test_a_metric_of_words_is_refused_on_images(tmp_path: Path) -> None:
+    registry, path = with_metrics(tmp_path, "distinct_words")
+    with pytest.raises(BenchmarkError, match="metrics: distinct_words is of sequences, and tiny has images"):
+        load_benchmark(registry, path)
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [

@@ -11,14 +11,18 @@ import factories
 import pytest
 from commands import inside
 
-from genbench.code_hash import files_of, imported_beside
+from genbench.code_hash import files_of, imported_beside, sha256_of_files
 from genbench.errors import GenbenchError
 from genbench.matrix import PlannedRun, choose, plan
 from genbench.plugins import discover
 from genbench.record import ModelId
+from genbench.replay import plan_again
 from genbench.selection import load_benchmark, select_model
 from genbench.single_file import add_file, is_in_file, name_of
 from genbench.store import RunKey, Store
+from genbench.submission.repeat import retrain
+from genbench.submission.scrub import Scrubber
+from genbench.submission.verdict import Verdict as Verified
 from genbench.verdicts import Verdict
 
 SOURCE = """
@@ -192,3 +196,58 @@ def test_a_command_that_reads_results_takes_a_file_for_its_model(write, tmp_path
     done = inside(*command, *arguments, "-b", "digits-smoke", "--results", tmp_path / "none", cwd=tmp_path)
     assert "unknown model" not in done.stderr
     assert done.returncode == (5 if command == ("compare",) else 0), done.stderr
+
+
+LEFT = (
+    ".#core.py", ".core.py.swp", "core.py~", "#core.py#", ".hidden.py", "__pycache__/core.cpython-311.pyc", "core.pyc",
+    ".ipynb_checkpoints/core-checkpoint.py",
+)  # fmt: skip
+"""What editors, notebooks and Python leave in a package's folder."""
+
+
+@pytest.fixture
+def package(tmp_path):
+    folder = tmp_path / ".venvs" / "place" / "edited_package"  # where the package stands says nothing of its files
+    folder.mkdir(parents=True)
+    for name in ("__init__.py", "core.py", "weights.bin"):
+        (folder / name).write_text("import json\n")
+    return folder
+
+
+def test_what_editors_leave_in_a_package_is_no_part_of_its_code(package):
+    before = files_of(package.name, str(package.parent))
+    assert [label for _, label in before] == [f"{package.name}/{n}" for n in ("__init__.py", "core.py", "weights.bin")]
+    for name in LEFT:
+        (package / name).parent.mkdir(exist_ok=True)
+        (package / name).write_text("import left_over\n")
+    (package / ".#lock.py").symlink_to("somebody@somewhere.1234")  # as Emacs makes them, to nowhere
+    assert files_of(package.name, str(package.parent)) == before
+    (package.parent / "left_over.py").touch()
+    assert imported_beside(package.name, package.parent) == {package.name}
+
+
+@pytest.mark.parametrize("name", ["more.py", "table.csv", "compiled.pyc", "sub/deeper.py", "note~.txt"])
+def test_whatever_else_stands_in_a_package_is_a_part_of_its_code(package, name):
+    before = sha256_of_files(files_of(package.name, str(package.parent)))
+    (package / name).parent.mkdir(exist_ok=True)
+    (package / name).touch()
+    assert sha256_of_files(files_of(package.name, str(package.parent))) != before
+
+
+def test_a_run_of_a_model_in_a_file_is_repeated_with_the_file_and_without_it_says_what_to_do(write):
+    file, benchmark = write("solo"), load_benchmark(discover(), "digits-smoke")
+    registry = discover()
+    add_file(registry, file)
+    (entry,) = choose(benchmark, [select_model(registry, "solo")])
+    record = dataclasses.replace(factories.record("solo"), model=entry.identity)
+    record = dataclasses.replace(record, benchmark=dataclasses.replace(record.benchmark, digest=benchmark.digest))
+    assert plan_again(registry, benchmark, record).key == RunKey(benchmark.folder, "solo", 0)
+    with pytest.raises(GenbenchError, match=r"made by a model in a file, solo_models.py, .* name it with --file"):
+        plan_again(discover(), benchmark, record)
+    verdict = Verified("tiny/solo/seed-0", file.parent, checked=0, record=record)
+    retrain(discover(), benchmark, [verdict], {}, Scrubber((), ()), jobs=1)
+    assert "its file of the same code" in str(verdict.failures[0])
+    assert "name it with --file. Ask its author for it" in str(verdict.failures[0])
+    file.write_text(file.read_text() + "# changed\n")
+    with pytest.raises(GenbenchError, match=r"is not that of the run .* name the file as it was then"):
+        plan_again(registry, benchmark, record)

@@ -17,13 +17,18 @@ import pytest
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from genbench.errors import SpecError
+from genbench.errors import NothingSelected, SpecError
 from genbench.leaderboard import Leaderboard, build
+from genbench.plugins import discover
 from genbench.record import Record
 from genbench.report import text
 from genbench.report.numbers import COST_TITLES
 from genbench.report.terminal import print_leaderboard
+from genbench.results import Results
+from genbench.selection import load_benchmark
+from genbench.specs import MetricSpec
 from genbench.store import Loaded
+from genbench.tables import read_leaderboard
 from genbench.verification import Verification
 
 ANCHORS = ("train-copy", "noise")
@@ -281,3 +286,36 @@ def test_the_open_table_has_the_anchors_of_the_closed_one_and_none_of_its_own(re
                     ("noise", True, "closed")]  # fmt: skip
     assert [row.scores["fid"].rank for row in board.rows] == [1, 2, None, None]
     assert "open division: samples from outside" in text.markdown(board)
+
+
+def test_at_80_columns_the_scores_of_other_peoples_metrics_stay_beside_fid_and_the_likelihood() -> None:
+    mine = [MetricSpec(name, name, "theirs:metric", "lower") for name in ("sharpness", "symmetry")]
+    metrics = [*factories.METRICS, *mine]
+    of = factories.benchmark(metrics=[spec.name for spec in metrics])
+    more = {spec.name: factories.score(0.5) for spec in mine}
+    found = [factories.record("convtransformer[width=79]", seed, of, more=more) for seed in range(5)]
+    theirs = {spec.name: "genbench-with-a-long-name" for spec in mine}
+    output = printed(build(of, metrics, Loaded(found, []), plugins=theirs), 80)
+    table, told = output.split("Not shown for want of width: ")
+    titles, left_out = table.split("convtransformer")[0], told.partition(". --columns")[0].replace("\n", " ")
+    for kept in ("FID", "bits/dim", "sharpness", "symmetry"):
+        assert kept in titles
+        assert kept not in left_out
+    assert "KID" in left_out
+    assert "Recall" in left_out
+
+
+def test_every_column_is_either_shown_or_named_as_left_out_at_any_width(board: Leaderboard) -> None:
+    for width in (60, 80, 100, 140, 400):
+        table, _, told = printed(board, width).partition("Not shown for want of width: ")
+        titles, left_out = table.split("\nvae")[0], " ".join(told.split())
+        for title in [*(column.title for column in board.columns), "Samples/s"]:
+            is_named = f"{title}," in left_out or f"{title}. " in left_out
+            assert (title.partition(" [")[0] in titles) != is_named, (width, title)
+
+
+def test_a_benchmark_whose_results_were_all_made_with_other_options_names_them(tmp_path: Path) -> None:
+    (tmp_path / "digits-smoke+dev").mkdir()
+    benchmark = load_benchmark(discover(), "digits-smoke")
+    with pytest.raises(NothingSelected, match=r"there is digits-smoke\+dev: name the --dev"):
+        read_leaderboard(Results(tmp_path), benchmark, discover(), None, "genbench run")

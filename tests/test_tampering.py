@@ -259,6 +259,19 @@ def test_training_and_evaluation_tell_what_each_method_changed(tmp_path: Path) -
     ]
 
 
+class FixedNoise(Meddler):
+    def sample(self, n: int, labels: object) -> torch.Tensor:
+        noise = torch.Generator().manual_seed(0)
+        return torch.randint(self.data.levels, (n, *self.data.shape), dtype=torch.uint8, generator=noise)
+
+
+def test_a_sampler_that_does_not_hear_the_core_s_generators_is_told(tmp_path: Path) -> None:
+    job = job_of(REGISTRY, dataclasses.replace(MEDDLER, factory=f"{__name__}:FixedNoise"), tmp_path)
+    assert run_stage("train", job.folder / JOB) == 0
+    told = "sample gave the same samples twice: it does not hear the generators that the core seeds"
+    assert told in evaluate(job)["warnings"]
+
+
 def result(job: Job, stage: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((job.folder / f"outcome-{stage}.json").read_text())["result"]
     return found

@@ -213,7 +213,7 @@ def test_weights_that_ship_and_are_others_than_declared_are_refused_before_a_run
     )
     told = f"{hashlib.sha256(b'other').hexdigest()}, where .* if you are making it, declare the hash of the file"
     with pytest.raises(DataError, match=told), Launcher(threads=1) as launcher:
-        ready_evaluators(REGISTRY, benchmark, launcher)
+        ready_evaluators(REGISTRY, benchmark, launcher, str(tmp_path))
 
 
 @pytest.mark.parametrize(

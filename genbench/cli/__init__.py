@@ -11,7 +11,6 @@ import importlib
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
@@ -21,6 +20,7 @@ from click.shell_completion import CompletionItem
 
 from genbench.errors import GenbenchError
 from genbench.report.printable import printable, printable_lines
+from genbench.signals import handled_by
 
 if TYPE_CHECKING:
     from genbench.plugins import Registry
@@ -32,7 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("genbench.cli.show", "Show all that is known of one run."),
     "sample": ("genbench.cli.sample", "Draw samples from a trained model."),
     "score": ("genbench.cli.score", "Score samples made by anything against a benchmark."),
-    "publish": ("genbench.cli.publish", "Write the leaderboard as a static web page."),
+    "publish": ("genbench.cli.publish", "Write the leaderboards as a static site."),
     "cite": ("genbench.cli.cite", "Cite what a table rests on, as BibTeX."),
     "submit": ("genbench.cli.submit", "Make a bundle of runs that others can verify."),
     "verify": ("genbench.cli.verify", "Verify runs and bundles, level by level."),
@@ -210,11 +210,10 @@ def main(args: Sequence[str] | None = None) -> int:
         # A terminal that can't show an arrow gets a question mark, not a traceback.
         with contextlib.suppress(AttributeError, ValueError, OSError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    main_thread = threading.current_thread() is threading.main_thread()  # signals can't be set in another
-    before = signal.signal(signal.SIGTERM, _terminate) if main_thread else None
     try:
-        status = cli.main(args, prog_name="genbench", standalone_mode=False)
-        sys.stdout.flush()
+        with handled_by(_terminate, [signal.SIGTERM]):
+            status = cli.main(args, prog_name="genbench", standalone_mode=False)
+            sys.stdout.flush()
     except click.ClickException as error:
         # It repeats what was typed, which may have come from elsewhere.
         said = printable_lines(error.format_message())
@@ -235,14 +234,12 @@ def main(args: Sequence[str] | None = None) -> int:
         _discard(stdout)
         return 141
     except OSError as error:
-        _discard(stdout)
+        if error.filename is None:  # it may be stdout that can't be written to
+            _discard(stdout)
         click.echo(printable(f"Error: {error.filename or 'output'}: {error.strerror or error}"), err=True)
         return 4
     except Terminated:
         return 143
-    finally:
-        if main_thread:
-            signal.signal(signal.SIGTERM, before)
     return status if type(status) is int else 0
 
 

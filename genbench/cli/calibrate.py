@@ -60,7 +60,7 @@ def calibrate_benchmark(
 
 def _print(calibration: Calibration) -> None:
     from genbench.report.calibration import plain, sections
-    from genbench.report.console import console, table_of
+    from genbench.report.console import console, print_table
 
     columns = max(1, (console().width - RUNG_WIDTH) // SCORE_WIDTH)
     for section in sections(calibration, columns):
@@ -68,7 +68,7 @@ def _print(calibration: Calibration) -> None:
             click.echo(f"\n{section.title}\n{plain(section.words)}")
         click.echo()
         rows = [[plain(cell) for cell in row] for row in section.rows]
-        console().print(table_of(rows, [plain(name) for name in section.header]))
+        print_table(console(), rows, [plain(name) for name in section.header])
 
 
 def _conclude(calibration: Calibration) -> int:

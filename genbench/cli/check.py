@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 import textwrap
 from collections import Counter
@@ -17,7 +18,8 @@ from genbench.cli.options import benchmark_option, json_option, load_registry, p
 from genbench.report.printable import printable, printable_lines
 
 COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow", "not asked": None}
-WIDTH = 116
+MOST_WIDTH = 116
+"""Of what is told of a failure, on a terminal that is wider."""
 
 Results = Sequence[Mapping[str, Any]]
 
@@ -127,7 +129,7 @@ def _print_failure(result: Mapping[str, Any]) -> None:
     for line in explanation(result):
         filled = textwrap.fill(
             printable_lines(line),
-            WIDTH,
+            min(MOST_WIDTH, shutil.get_terminal_size().columns),
             initial_indent=" " * 4,
             subsequent_indent=" " * 18,
             break_on_hyphens=False,

@@ -49,7 +49,7 @@ def list_(as_json: bool) -> None:
     if as_json:
         print_json(entries)
         return
-    from genbench.report.console import console, table_of
+    from genbench.report.console import console, print_table
 
     header = ["Data set", "Shape", "Train", "Test", "State", "Licence"]
     rows = [
@@ -63,7 +63,7 @@ def list_(as_json: bool) -> None:
         ]
         for entry in entries
     ]
-    console().print(table_of(rows, header, [""] * len(rows)))
+    print_table(console(), rows, header)
 
 
 @command.command("fetch", short_help="Bring data sets into the cache.")

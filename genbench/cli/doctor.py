@@ -102,11 +102,11 @@ def command(
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
-        from genbench.report.console import console, table_of
+        from genbench.report.console import console, print_table
 
         rows = [[finding.topic, finding.state, _text(finding)] for finding in findings]
         styles = [{"ok": "", "note": "yellow", "wrong": "red"}[finding.state] for finding in findings]
-        console().print(table_of(rows, ["Topic", "State", "Found"], styles))
+        print_table(console(), rows, ["Topic", "State", "Found"], styles)
     wrong = sum(finding.state == "wrong" for finding in findings)
     summary = "Nothing is wrong." if not wrong else f"{wrong} thing{'s are' if wrong > 1 else ' is'} wrong."
     click.echo(summary, err=as_json)

@@ -75,7 +75,8 @@ def _given(call: Call) -> str:
 
 def _side_by_side(call: Call, jobs: int | None) -> str:
     if jobs is not None:
-        return f"{jobs} side by side"
+        bounded = call.executor != "local" or call.benchmark.budget.device != "cpu"  # by nodes or devices, unasked here
+        return f"{'at most ' * bounded}{jobs} side by side"
     return f"as many side by side as {'there are devices' if call.executor == 'local' else 'it has room for'}"
 
 

@@ -47,10 +47,10 @@ def command(what: Kind, probe: bool, as_json: bool) -> None:
     if as_json:
         print_json(list(found))
         return
-    from genbench.report.console import console, table_of
+    from genbench.report.console import console, print_table
 
     if not found:
         click.echo(f"No {what} installed.")
         return
     styles = ["red" if entry.get("problem") else "" for entry in found]
-    console().print(table_of(found.rows(), found.header, styles))
+    print_table(console(), found.rows(), found.header, styles)

@@ -52,6 +52,14 @@ SHOWN = 5
     shell_complete=complete_benchmarks,
     help="Name or .toml file of the runs' benchmark; by default the installed one of the name in each record.",
 )
+@click.option(
+    "--file",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The Python file of a model that is not installed, for levels 2 and 3, which run its code. May be repeated.",
+)
 @weights_option
 @reference_option
 @click.option(
@@ -67,6 +75,7 @@ def command(
     level: int,
     accept: Path | None,
     benchmark: str | None,
+    files: tuple[Path, ...],
     weights: tuple[Path, ...],
     reference: tuple[Path, ...],
     jobs: int | None,
@@ -85,7 +94,9 @@ def command(
       genbench verify digits
       genbench verify digits/vae/seed-3 --level 3
       genbench verify submissions/my-model --accept results
+      genbench verify submissions/my-model --level 3 --file ./my_model.py
     """
+    from genbench.single_file import add_file
     from genbench.store import Store
     from genbench.submission.accept import LEAST_LEVEL
     from genbench.submission.levels import carry_out
@@ -94,6 +105,8 @@ def command(
         raise GenbenchError(f"--accept needs level {LEAST_LEVEL} or more: what is shown are recomputed scores")
     opened = _open(Store(results), targets, level)
     registry = load_registry()
+    for file in files:
+        add_file(registry, file)
     known = Store(accept if accept is not None else results)
     groups = carry_out(registry, opened, level, benchmark, known, weights, reference, jobs)
     verdicts = [each for target in opened for each in (target.whole, *target.verdicts) if each is not None]

@@ -137,6 +137,15 @@ def load_split(folder: Path, split: str) -> Examples:
     return _read(folder / f"{split}.x.npy"), _read(labels) if labels.exists() else None
 
 
+def first_images(folder: Path, split: str, count: int) -> NDArray[np.uint8]:
+    """The first examples of a split of a materialised data set, uint8 ``[count, *shape]``; the others are not read.
+
+    Raises:
+        DataError: as :func:`load_split`.
+    """
+    return np.array(_read(folder / f"{split}.x.npy", mapped=True)[:count])
+
+
 def check(spec: DatasetSpec, splits: Mapping[str, Examples]) -> None:
     """Hold loaded data to their declaration.
 
@@ -262,9 +271,9 @@ def _replace(draft: Path, folder: Path, spec: DatasetSpec) -> None:
         shutil.rmtree(damaged, ignore_errors=True)
 
 
-def _read(path: Path) -> np.ndarray:
+def _read(path: Path, mapped: bool = False) -> np.ndarray:
     try:
-        array: np.ndarray = np.load(path, allow_pickle=False)
+        array: np.ndarray = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
     except FileNotFoundError:
         raise DataError(f"{path}: is missing; the data set must be materialised again") from None
     except (OSError, ValueError, EOFError, MemoryError) as error:

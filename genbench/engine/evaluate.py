@@ -70,7 +70,10 @@ def _evaluate(job: Job, watch: Watch) -> dict[str, Any]:
     sample_seconds = time.monotonic() - began
     files |= _save_samples(job, "samples.npz", *drawn)
     for repeat in range(1, job.samples.repeats + 1):
-        files |= _write_samples(job, model, f"repeat-{repeat}.npz", job.samples.n, watch, repeat)
+        again = draw_samples(job, model, job.samples.n, repeat, watch)
+        files |= _save_samples(job, f"repeat-{repeat}.npz", *again)
+        if np.array_equal(again[0], drawn[0]):
+            watch.note("sample gave the same samples twice: it does not hear the generators that the core seeds")
     del model
 
     if job.likelihood is not None:
@@ -134,9 +137,9 @@ def class_frequencies(labels: np.ndarray, classes: int) -> np.ndarray:
     return np.asarray(counts / counts.sum())
 
 
-def _write_samples(job: Job, model: Model, name: str, n: int, watch: Watch, repeat: int = 0) -> dict[str, str]:
+def _write_samples(job: Job, model: Model, name: str, n: int, watch: Watch) -> dict[str, str]:
     """Sample from a model into a file of the working folder; returns the file's hash by its name."""
-    return _save_samples(job, name, *draw_samples(job, model, n, repeat, watch))
+    return _save_samples(job, name, *draw_samples(job, model, n, watch=watch))
 
 
 def _save_samples(job: Job, name: str, samples: np.ndarray, labels: np.ndarray | None) -> dict[str, str]:

@@ -27,6 +27,7 @@ class Context:
         checkpoint_seconds: time between checkpoints, at least.
         visible_devices: the devices that a run's processes may see, as ``CUDA_VISIBLE_DEVICES``; None for all that the
             harness may see.
+        held: descriptors that a run's supervisor inherits, of locks that are to last until nothing of the run is left.
     """
 
     benchmark: Benchmark
@@ -38,6 +39,7 @@ class Context:
     audits: Audits
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     visible_devices: str | None = None
+    held: tuple[int, ...] = ()
 
 
 def make_job(run: PlannedRun, context: Context, folder: Path) -> Job:

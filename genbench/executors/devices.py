@@ -8,10 +8,11 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from genbench.executors.cores import machine_folder
 from genbench.executors.launcher import HarnessError, Launcher
+from genbench.executors.supervision import Killed
 from genbench.paths import VARIABLE
 
 POLL_SECONDS = 0.2
@@ -24,10 +25,12 @@ class Device:
     Attributes:
         name: that ``CUDA_VISIBLE_DEVICES`` knows it by: a UUID, or what that variable had here.
         key: that all harnesses on the machine know it by: its UUID.
+        claim: descriptors of the locks that hold it, where it has been claimed.
     """
 
     name: str
     key: str
+    claim: tuple[int, ...] = field(default=(), compare=False)
 
 
 def visible_devices(launcher: Launcher) -> list[Device]:
@@ -44,7 +47,8 @@ def visible_devices(launcher: Launcher) -> list[Device]:
 class Devices:
     """Places for runs on devices.
 
-    A place is a lock on a file of the machine's, which the system lets go of when its holder ends. A run that has a
+    A place is a lock on a file of the machine's, which the system lets go of when all have ended that hold it: the
+    harness, and the supervisor of the run, which inherits it and ends when nothing of the run is left. A run that has a
     device to itself locks the device's file for itself alone. Where several may share it they lock that file together,
     and each a numbered one beside it.
 
@@ -61,6 +65,7 @@ class Devices:
         self._devices = devices
         self._share = runs_per_device
         self._folder = machine_folder("devices") if folder is None else folder
+        self._kept = ExitStack()
         self.places = len(devices) * runs_per_device
 
     @contextmanager
@@ -81,26 +86,41 @@ class Devices:
             while device is None and not stopped():
                 time.sleep(POLL_SECONDS)
                 device = self._take(held)
-            yield device
+            try:
+                yield device
+            except Killed:  # with its supervisor, so that its processes may need the device a moment longer
+                self._kept.push(held.pop_all())
+                raise
+
+    def close(self) -> None:
+        """Let go of the places of runs that were killed, once nothing of them is left."""
+        self._kept.close()
 
     def _take(self, held: ExitStack) -> Device | None:
         for place in range(self._share):
             for device in self._devices:
                 with ExitStack() as taken:
-                    if self._locked(device, place, taken):
+                    if (claim := self._locked(device, place, taken)) is not None:
                         held.push(taken.pop_all())
-                        return device
+                        return replace(device, claim=claim)
         return None
 
-    def _locked(self, device: Device, place: int, taken: ExitStack) -> bool:
+    def _locked(self, device: Device, place: int, taken: ExitStack) -> tuple[int, ...] | None:
+        """The descriptors of a place's locks; None where somebody else has it."""
         path = os.path.join(self._folder, device.key)
-        if self._share == 1:
-            return _lock(f"{path}.lock", fcntl.LOCK_EX, taken)
-        return _lock(f"{path}.lock", fcntl.LOCK_SH, taken) and _lock(f"{path}.{place}.lock", fcntl.LOCK_EX, taken)
+        wanted = [(f"{path}.lock", fcntl.LOCK_EX)]
+        if self._share > 1:
+            wanted = [(f"{path}.lock", fcntl.LOCK_SH), (f"{path}.{place}.lock", fcntl.LOCK_EX)]
+        claim: list[int] = []
+        for file, kind in wanted:
+            if (descriptor := _lock(file, kind, taken)) is None:
+                return None
+            claim.append(descriptor)
+        return tuple(claim)
 
 
-def _lock(path: str, kind: int, held: ExitStack) -> bool:
-    """Lock a file until ``held`` closes; False where somebody else's lock is in the way.
+def _lock(path: str, kind: int, held: ExitStack) -> int | None:
+    """The descriptor of a file that is locked until ``held`` closes; None where somebody else's lock is in the way.
 
     Raises:
         HarnessError: if the file can't be opened.
@@ -115,5 +135,5 @@ def _lock(path: str, kind: int, held: ExitStack) -> bool:
     held.callback(os.close, descriptor)
     with contextlib.suppress(BlockingIOError):
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-        return True
-    return False
+        return descriptor
+    return None

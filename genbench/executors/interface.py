@@ -32,7 +32,10 @@ MODULES = {"ray": "ray"}
 
 
 class Observer(Protocol):
-    """Told of each run's life, one call at a time, from any thread of the executor's."""
+    """Told of each run's life, from any thread of the executor's: begun once, and ended once.
+
+    What is told in another order raises a :class:`~genbench.executors.launcher.HarnessError`.
+    """
 
     def started(self, run: PlannedRun) -> None: ...
 
@@ -56,7 +59,7 @@ class Executor(Protocol):
     """Carries out runs.
 
     Attributes:
-        jobs: runs side by side, as far as it is known; for people.
+        jobs: runs side by side, 1 or more, as far as it is known; for people.
     """
 
     jobs: int
@@ -64,7 +67,9 @@ class Executor(Protocol):
     def execute(self, runs: Sequence[PlannedRun], observer: Observer) -> None:
         """Carry out runs, begun in their order; returns when all have ended or the executor was cancelled.
 
-        Each run that was begun has a record when this returns, but for those that another harness holds.
+        The observer has been told of the end of each run when this returns, unless it was cancelled; and each run that
+        was begun has a record then, but for those that another harness holds. An executor of which that is not true is
+        told of as an error.
 
         Raises:
             StoreError: if the results folder refuses; what is running then ends first.
@@ -112,7 +117,7 @@ def find_executor(registry: Registry, name: str) -> MakeExecutor:
     """What makes the executor of a name.
 
     Raises:
-        GenbenchError: for an unknown name (naming the nearest), or one whose code can't be imported.
+        GenbenchError: for an unknown name (naming the nearest), or one whose code can't be imported or is no function.
     """
     registered = registry.find("executors", name)
     module, _, function = registered.spec.partition(":")
@@ -125,8 +130,12 @@ def find_executor(registry: Registry, name: str) -> MakeExecutor:
                 f"pip install 'genbench[{name}]'"
             ) from None
         raise GenbenchError(f"--executor {name}: {registered.spec}: {error}") from error
-    except (ImportError, AttributeError) as error:
-        raise GenbenchError(f"--executor {name}: {registered.spec}: {error}") from error
+    except (Exception, SystemExit) as error:  # a module may raise anything
+        from genbench.plugins import told
+
+        raise GenbenchError(f"--executor {name}: {registered.spec}: {told(error)}") from error
+    if not callable(found):
+        raise GenbenchError(f"--executor {name}: {registered.spec} is {found!r}, where a function is promised")
     return found
 
 

@@ -33,6 +33,20 @@ class HarnessError(GenbenchError):
     exit_code = 1
 
 
+class NoOutcome(HarnessError):
+    """The process of a call ended, or was ended after its time, before what it was asked for was done.
+
+    Attributes:
+        how: it ended, such as ``ended by SIGSEGV``.
+        log: what it printed; of one that was ended after its time, also where it stood.
+    """
+
+    def __init__(self, target: str, how: str, log: str) -> None:
+        super().__init__(f"{target} {how}, without an outcome\n{log}".rstrip())
+        self.how = how
+        self.log = log
+
+
 class Launcher:
     """A fork server, started with the environment that determinism and thread limits need.
 
@@ -119,6 +133,7 @@ class Launcher:
 
         Raises:
             GenbenchError: what the function refused, with its exit code, or why it failed with its traceback.
+            NoOutcome: if the process ended without a word, or was ended.
         """
         with tempfile.TemporaryDirectory(prefix="genbench-", ignore_cleanup_errors=True) as folder:
             outcome, log = Path(folder, "outcome.json"), Path(folder, "log.txt")
@@ -127,13 +142,16 @@ class Launcher:
                 "arguments": dict(arguments),
                 "outcome": str(outcome),
                 "sys_path": sys_path or [],
+                "seconds": seconds,
             }
             with Connection(self.connect()) as connection, CappedLog(str(log)) as capped:
                 code = self._attend(connection, request, folder, capped, seconds)
             written = log.read_text()
+            if code is None:
+                raise NoOutcome(target, f"was still running after {seconds:g} s", written)
             if not outcome.exists():
                 how = f"by {signal_name(-code)}" if code < 0 else f"with {code}"
-                raise HarnessError(f"{target} ended {how} and no outcome\n{written}")
+                raise NoOutcome(target, f"ended {how}", written)
             found = json.loads(outcome.read_text())
             if found["status"] == "refused":
                 error = GenbenchError(found["reason"])
@@ -212,8 +230,12 @@ class Launcher:
 
     def _attend(
         self, connection: Connection, request: Mapping[str, Any], folder: str, log: CappedLog, seconds: float | None
-    ) -> int:
-        """Start a process and wait until it and all that it started has ended; returns its exit code."""
+    ) -> int | None:
+        """Start a process and wait until it and all that it started has ended.
+
+        Returns:
+            Its exit code; None if it had to be ended after its time.
+        """
         read, write = output_pipe()
         try:
             connection.start(request, folder, write)
@@ -243,7 +265,7 @@ class Launcher:
                         break
                     connection.signal("SIGKILL")
                     expired, deadline = True, deadline + LAST_WORDS_SECONDS
-        raise HarnessError(f"{request['task']} was still running after {seconds:g} s")
+        return None
 
     def _heard(self, connection: Connection, request: Mapping[str, Any]) -> int | None:
         """The exit code, once the process has ended.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Literal
 
@@ -29,13 +28,14 @@ def local(setting: Setting) -> Iterator[LocalExecutor]:
 
     refuse_unknown("local", setting.options, [])
     budget = setting.benchmark.budget
-    with Launcher(budget.threads, scoring=True) as launcher:
+    with ExitStack() as after, Launcher(budget.threads, scoring=True) as launcher:
         if notice := download_notice(setting.benchmark.dataset):
             setting.say(notice)
         context = make_context(setting.registry, setting.benchmark, setting.store, launcher, setting.checkpoint_seconds)
         devices = None
         if budget.device == "cuda":
             devices = Devices(visible_devices(launcher), budget.runs_per_device)
+            after.callback(devices.close)  # when the fork server has ended, and all that it started
         yield LocalExecutor(launcher, context, setting.jobs or default_jobs(budget.threads), devices)
 
 
@@ -55,7 +55,6 @@ class LocalExecutor:
         self._devices = devices
         self.jobs = jobs if devices is None else min(jobs, devices.places)
         self._stop: Literal["cancel", "kill"] | None = None
-        self._lock = threading.Lock()
 
     def cancel(self) -> None:
         """Start nothing more, end what is running, and commit it as ``cancelled``."""
@@ -91,24 +90,20 @@ class LocalExecutor:
             return
         with self._devices.one(lambda: self._stop is not None) as device:
             if device is not None:
-                self._carry_out(run, replace(self._context, visible_devices=device.name), observer)
+                context = replace(self._context, visible_devices=device.name, held=device.claim)
+                self._carry_out(run, context, observer)
 
     def _carry_out(self, run: PlannedRun, context: Context, observer: Observer) -> None:
         if self._stop is not None:
             return
         self._launcher.check_alive()
-
-        def tell(function: Callable[[], None]) -> None:
-            with self._lock:
-                function()
-
-        tell(lambda: observer.started(run))
+        observer.started(run)
         record = carry_out(
             run,
             context,
             self._launcher,
             lambda: self._stop,
-            lambda stage, progress: tell(lambda: observer.progressed(run, stage, progress)),
-            lambda status, reason, tries, most: tell(lambda: observer.retried(run, status, reason, tries, most)),
+            lambda stage, progress: observer.progressed(run, stage, progress),
+            lambda status, reason, tries, most: observer.retried(run, status, reason, tries, most),
         )
-        tell(lambda: observer.finished(run, record))
+        observer.finished(run, record)

@@ -64,6 +64,8 @@ class Supervision:
         claims: path of the folder of claims of cores; the harness fills it in.
         ends: path of a file to which each :class:`StageEnd` is added as one JSON line, without its result: what an
             attempt has cost whose harness did not live to hear of it. Empty for none.
+        held: descriptors of the harness that the supervisor inherits and leaves as they are until it ends: of locks
+            that are to last until nothing of the run is left.
     """
 
     stages: list[StageRequest]
@@ -71,6 +73,7 @@ class Supervision:
     threads: int
     claims: str = ""
     ends: str = ""
+    held: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,7 @@ sent again here, and goes on from its last checkpoint there, as another attempt 
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
-import secrets
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +18,7 @@ from typing import Any, Literal
 import ray
 from ray.exceptions import (
     NodeDiedError,
+    ObjectLostError,
     OutOfMemoryError,
     RayActorError,
     RayError,
@@ -36,17 +34,17 @@ from genbench.claims import as_store_error
 from genbench.errors import GenbenchError
 from genbench.executors.audits import Audits
 from genbench.executors.context import Context
-from genbench.executors.interface import Observer, Setting, refuse_unknown
+from genbench.executors.interface import Observer, Setting
 from genbench.executors.launcher import HarnessError
+from genbench.executors.ray_connection import connected, first_line, shared_token
 from genbench.executors.ray_node import FIRST_PACE, Desk, carry_out_here, documents
 from genbench.executors.room import Room, places_in
 from genbench.executors.run import ATTEMPTS, give_up
-from genbench.executors.shipping import ship_call, ship_run, write_token
+from genbench.executors.shipping import ship_call, ship_run
 from genbench.executors.supervision import Killed
 from genbench.matrix import PlannedRun, metrics_of
 from genbench.record import parse
 
-OPTIONS = ("address",)
 CHECKPOINT_SECONDS = 60.0
 """Between checkpoints, where nobody says: a thousand runs write them to one file server."""
 TICK_SECONDS = 0.2
@@ -62,7 +60,8 @@ KILL_SECONDS = 10.0
 """That workers have to end everything, once they are told to."""
 QUEUED_SECONDS = 5.0
 """After a call was cancelled, that a task may still wait for a worker to learn of it."""
-LOST = (WorkerCrashedError, NodeDiedError, OutOfMemoryError, RaySystemError)
+LOST = (WorkerCrashedError, NodeDiedError, OutOfMemoryError, RaySystemError, ObjectLostError)
+"""What became of a task whose worker or node has gone; of the last one its answer went with it."""
 
 
 @contextmanager
@@ -76,10 +75,9 @@ def ray_cluster(setting: Setting) -> Iterator[RayExecutor]:
         GenbenchError: for another option; if there is no such cluster, or it has no room for a run.
         StoreError: if the results folder refuses.
     """
-    refuse_unknown("ray", setting.options, OPTIONS)
     if setting.checkpoint_seconds is None:
         setting = replace(setting, checkpoint_seconds=CHECKPOINT_SECONDS)
-    with _connected(setting.options), _token(setting) as token:
+    with connected(setting), shared_token(setting.store.root) as token:
         yield RayExecutor(setting, token)
 
 
@@ -121,6 +119,7 @@ class RayExecutor:
         self._token = token
         self._need = Room.for_run(setting.benchmark.budget)
         self._stop: Literal["cancel", "kill"] | None = None
+        self._roomless = False
         self.jobs = self._most()
         if not self.jobs:
             raise GenbenchError(
@@ -148,7 +147,7 @@ class RayExecutor:
         try:
             _Course(self, self._setting, self._token, runs, observer).follow()
         except RayError as error:
-            raise HarnessError(f"Ray cannot go on: {_first_line(error)}; the same command goes on") from error
+            raise HarnessError(f"Ray cannot go on: {first_line(error)}; the same command goes on") from error
 
     @property
     def stop(self) -> Literal["cancel", "kill"] | None:
@@ -156,13 +155,20 @@ class RayExecutor:
         return self._stop
 
     def _most(self) -> int:
-        room = places_in(_rooms(), self._need)
-        return room if self._setting.jobs is None else min(room, self._setting.jobs)
+        return self._at_most_jobs(places_in(_rooms(), self._need))
+
+    def _at_most_jobs(self, count: int) -> int:
+        return count if self._setting.jobs is None else min(count, self._setting.jobs)
 
     def window(self) -> int:
         """How many tasks may be with Ray: as many as there is room for now, and a tenth more, to be there in time."""
         most = self._most()
-        return most if most == self._setting.jobs else most + max(1, most // 10)
+        if not most and not self._roomless:
+            self._setting.say(
+                "No node of the Ray cluster has room for a run any more; waiting for one to come (Ctrl-C ends the call)"
+            )
+        self._roomless = not most
+        return self._at_most_jobs(most + max(1, most // 10))
 
     @property
     def need(self) -> Room:
@@ -230,7 +236,7 @@ class _Course:
 
     def _stopping(self) -> bool:
         """Tell the workers to stop where that is asked for; True once nothing is left to wait for."""
-        wanted = self._executor.stop or ("cancel" if self._failure is not None else None)
+        wanted = self._wanted()
         if wanted is None:
             return False
         if wanted != self._told:
@@ -247,6 +253,10 @@ class _Course:
                 ray.cancel(reference, force=True)
             return True
         return not self._sent
+
+    def _wanted(self) -> Literal["cancel", "kill"] | None:
+        """How the course is to end: as a person asked, or in order after a failure."""
+        return self._executor.stop or ("cancel" if self._failure is not None else None)
 
     def _send(self) -> None:
         now = time.monotonic()
@@ -278,10 +288,10 @@ class _Course:
             del self._by_number[sent.number]
             try:
                 self._ended(sent, ray.get(reference))
-            except TaskCancelledError:
-                continue  # it had not begun
+            except TaskCancelledError as error:
+                self._lost(sent, error)  # by us, and it had not begun; else by a Ctrl-C that its worker got
             except RayTaskError as error:
-                self._failure = self._failure or HarnessError(f"on a node: {_first_line(error)}")
+                self._failure = self._failure or HarnessError(f"on a node: {first_line(error)}")
             except RayActorError:
                 raise
             except LOST as error:
@@ -307,12 +317,9 @@ class _Course:
             refusal = GenbenchError(f"node {answer['node']}: {answer['refused']}")
             refusal.exit_code = answer["exit_code"]
             self._failure = self._failure or refusal
-        elif answer.get("not_begun"):
-            return
-        elif answer.get("killed"):
-            if self._told is None:  # it could not reach the desk any more, and is as good as lost
-                self._lost(sent, None)
-        elif answer["record"] is None and sent.tries and sent.held < HELD_TRIES and self._told is None:
+        elif answer.get("not_begun") or answer.get("killed"):
+            self._lost(sent, None)  # as it was told, or since it could not reach the desk any more
+        elif answer["record"] is None and sent.tries and sent.held < HELD_TRIES and self._wanted() is None:
             sent.held += 1
             sent.not_before = time.monotonic() + HELD_SECONDS
             self._waiting.append(sent)
@@ -323,8 +330,8 @@ class _Course:
 
     def _lost(self, sent: _Sent, error: RayError | None) -> None:
         """A run's worker or node has gone: it is sent again, or given up."""
-        run, reason = self._runs[sent.number], f"its node was lost: {_first_line(error)}"
-        if self._told is not None:
+        run, reason = self._runs[sent.number], f"its node was lost: {first_line(error)}"
+        if self._wanted() is not None:
             return  # what it did stays for the next call
         self._started(sent)
         sent.tries, sent.started = sent.tries + 1, False
@@ -333,47 +340,6 @@ class _Course:
             self._waiting.appendleft(sent)
             return
         self._observer.finished(run, give_up(run, _bare_context(self._setting), reason))
-
-
-@contextmanager
-def _connected(options: Mapping[str, str]) -> Iterator[None]:
-    """A connection to the cluster; one that there was before is used and left."""
-    if ray.is_initialized():
-        yield
-        return
-    address = options.get("address") or os.environ.get("RAY_ADDRESS") or "auto"
-    # Of a cluster that is started here. Ray's workers would have a niceness of 15, and so would the runs.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_worker_niceness", "0")
-    extra: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **extra)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise GenbenchError(
-            f"--executor ray: no Ray cluster at {address!r}: {_first_line(error)}. Start one with `ray start --head`, "
-            "name one with --executor-option address=... or RAY_ADDRESS, or try one on this machine alone with "
-            "address=local"
-        ) from None
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # on which Ray tells of dead nodes; stdout is for records
-            yield
-    finally:
-        ray.shutdown()
-
-
-@contextmanager
-def _token(setting: Setting) -> Iterator[str]:
-    """The name of a file in the results folder that nodes must see, and see locked."""
-    token = f"probe-{secrets.token_hex(16)}"
-    root = setting.store.root
-    with as_store_error(root):
-        descriptor = write_token(root, token)
-    try:
-        yield token
-    finally:
-        os.close(descriptor)
-        with contextlib.suppress(OSError):  # a sweep removes it
-            (root / ".work" / token).unlink(missing_ok=True)
 
 
 def _rooms() -> list[Room]:
@@ -386,12 +352,3 @@ def _bare_context(setting: Setting) -> Context:
     """For records of runs that nothing is left of here: it names no data, of which the driver needs none."""
     metrics = metrics_of(setting.registry, setting.benchmark)
     return Context(setting.benchmark, *metrics, setting.store, "", "", Audits(paths.audit_cache()))
-
-
-def _first_line(error: BaseException | None) -> str:
-    """An error of Ray's in a line: its messages are pages."""
-    if error is None:
-        return "its connection to the driver was lost"
-    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
-    text = lines[-1] if isinstance(error, RayTaskError) and lines else lines[0] if lines else ""
-    return f"{type(error).__name__}: {text.partition('. ')[0][:300]}"

@@ -87,12 +87,15 @@ class _Link:
     """A worker's connection to the desk, in a thread of its own.
 
     Attributes:
-        stop: whether and how to stop; ``kill`` where the desk has gone.
+        desk: handle of the :class:`Desk`.
+        stop: whether and how to stop; ``kill`` where the desk can't be reached.
+        lost: whether it can't be, for good.
     """
 
     def __init__(self, desk: Any) -> None:
         self.stop: Stop | None = None
-        self._desk = desk
+        self.desk = desk
+        self.lost = False
         self._pace = FIRST_PACE
         self._news: queue.SimpleQueue[tuple[int, dict[str, Any]]] = queue.SimpleQueue()
         threading.Thread(target=self._keep, name="desk", daemon=True).start()
@@ -103,15 +106,15 @@ class _Link:
 
     def _keep(self) -> None:
         try:
-            stopping = self._desk.stop_after.remote(None)
+            stopping = self.desk.stop_after.remote(None)
             while True:
                 if ray.wait([stopping], timeout=self._pace)[0]:
                     self.stop = ray.get(stopping)
-                    stopping = self._desk.stop_after.remote(self.stop)
+                    stopping = self.desk.stop_after.remote(self.stop)
                 if events := self._latest():
-                    self._pace = ray.get(self._desk.report.remote(events))
+                    self._pace = ray.get(self.desk.report.remote(events))
         except Exception:  # of Ray: the driver, its node or the connection to it is lost
-            self.stop = "kill"
+            self.stop, self.lost = "kill", True
 
     def _latest(self) -> list[tuple[int, dict[str, Any]]]:
         events: list[tuple[int, dict[str, Any]]] = []
@@ -140,10 +143,25 @@ class _Worker:
         self.entries: dict[str, Entry] = {}
         store = Store(Path(call.root))
         self.launcher = Launcher(benchmark.budget.threads, scoring=True)
+        try:
+            context = make_context(self.registry, benchmark, store, self.launcher, call.checkpoint_seconds)
+        except BaseException:  # the next task of this process tries again, with a fork server of its own
+            self.launcher.close()
+            raise
         atexit.register(self.launcher.close)
-        context = make_context(self.registry, benchmark, store, self.launcher, call.checkpoint_seconds)
         self.context = replace(context, audits=Audits(store.root / ".work" / SHARED_AUDITS))
         self.link = _Link(desk)
+
+    def keep_up(self, call: ShippedCall, desk: Any) -> None:
+        """Make sure that this process is linked to whoever sent it a run: the link may have been lost, or the run be of
+        another course of the same call.
+
+        Raises:
+            GenbenchError: if a model's file is not there or does not work.
+        """
+        if self.link.lost or self.link.desk != desk:
+            add_plugin_files(call, self.registry)
+            self.link = _Link(desk)
 
 
 _workers: dict[str, _Worker] = {}
@@ -164,7 +182,9 @@ def carry_out_here(call: dict[str, Any], number: int, run: dict[str, Any], desk:
     """
     answer: dict[str, Any] = {"node": platform.node()}
     try:
-        worker = _worker(received_call(call), desk)
+        received = received_call(call)
+        worker = _worker(received, desk)
+        worker.keep_up(received, desk)
         if worker.link.stop is not None:
             return answer | {"not_begun": True}
         return answer | {"record": _carry_out(worker, number, ShippedRun(**run))}

@@ -199,7 +199,7 @@ def _attempt(
     with of_attempt(folder):
         job.write()
     try:
-        outcome = carry_out_stages(job, context.audits, launcher, stop, on_progress)
+        outcome = carry_out_stages(job, context.audits, launcher, stop, on_progress, context.held)
         outcome.warnings += [OTHER_CODE] * code_has_changed(run.entry)
         return outcome, job
     except (StoreError, Killed):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,12 @@ from genbench.specs import Division
 from genbench.store import RunKey
 from genbench.supplies import evaluators_of, supplied
 
-VARIABLES = (paths.VARIABLE, paths.DATA_VARIABLE, paths.OFFLINE)
-"""Environment variables that count on the other machine too where they are set for the call."""
+FOLDERS: dict[str, Callable[[], Path]] = {
+    paths.VARIABLE: paths.cache_root,
+    paths.DATA_VARIABLE: lambda: paths.added_folder().parent,
+}
+"""Environment variables that name folders and count on the other machine too, where they are set for the call; sent as
+whole paths, since that machine's current folder is another."""
 APPEARS_SECONDS = 10.0
 """Until a new file on a shared disk is seen on another machine, whose client may remember for some seconds."""
 
@@ -49,7 +54,7 @@ class ShippedCall:
         root: path of the results folder.
         token: name of the file in its ``.work`` that :func:`write_token` made.
         checkpoint_seconds: as of :class:`~genbench.executors.interface.Setting`.
-        environment: those of ``VARIABLES`` that are set.
+        environment: those variables of ``FOLDERS`` that are set, and the one that forbids downloads.
     """
 
     version: str
@@ -118,7 +123,7 @@ def ship_call(setting: Setting, runs: list[PlannedRun], token: str) -> ShippedCa
         root=str(setting.store.root.resolve()),
         token=token,
         checkpoint_seconds=setting.checkpoint_seconds,
-        environment={name: os.environ[name] for name in VARIABLES if name in os.environ},
+        environment=_environment(),
     )
 
 
@@ -250,6 +255,11 @@ def check_shared(call: ShippedCall, patience: float = APPEARS_SECONDS) -> None:
             )
     finally:
         os.close(descriptor)
+
+
+def _environment() -> dict[str, str]:
+    found = {name: str(folder()) for name, folder in FOLDERS.items() if os.environ.get(name)}
+    return found | {name: os.environ[name] for name in (paths.OFFLINE,) if name in os.environ}
 
 
 def _given(table: dict[str, Any]) -> dict[str, Any]:

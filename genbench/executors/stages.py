@@ -75,7 +75,9 @@ class Outcome:
         return self
 
 
-def carry_out_stages(job: Job, audits: Audits, launcher: Launcher, stop: Stop, on_progress: OnProgress) -> Outcome:
+def carry_out_stages(
+    job: Job, audits: Audits, launcher: Launcher, stop: Stop, on_progress: OnProgress, held: tuple[int, ...] = ()
+) -> Outcome:
     """Audit the model's likelihood where nobody has, then do the stages one after another until one fails.
 
     Stages that an interrupted attempt finished in the job's folder are not done again.
@@ -84,6 +86,7 @@ def carry_out_stages(job: Job, audits: Audits, launcher: Launcher, stop: Stop, o
         audits: the verdicts known so far; a new one is added.
         stop: asked all the time whether to end in order (``cancel``) or at once (``kill``).
         on_progress: told the stage and the share of the training budget spent, a few times a second.
+        held: as of :class:`~genbench.executors.protocol.Supervision`.
 
     Raises:
         StoreError: if the disk refuses; FencedOff if the job's folder is gone.
@@ -93,7 +96,8 @@ def carry_out_stages(job: Job, audits: Audits, launcher: Launcher, stop: Stop, o
 
     def do(stages: Sequence[StageRequest]) -> list[StageEnd]:
         folder = job.folder
-        supervision = Supervision(list(stages), str(folder / LOG), job.budget.threads, ends=str(folder / ENDS))
+        log, ends_file = str(folder / LOG), str(folder / ENDS)
+        supervision = Supervision(list(stages), log, job.budget.threads, ends=ends_file, held=held)
         ends = supervise(supervision, launcher, stop, lambda name, share: on_progress(_stage_of(name), share))
         ends = [_told(end, job) for end in ends]
         outcome.ends += ends

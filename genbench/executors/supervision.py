@@ -200,7 +200,7 @@ def _supervisor(supervision: Supervision, launcher: Launcher) -> Iterator[_Super
             try:
                 process = subprocess.Popen(
                     [sys.executable, "-S", "-P", "-c", PROGRAM, str(channel.fileno()), *_import_path()],
-                    pass_fds=[channel.fileno()],
+                    pass_fds=[channel.fileno(), *supervision.held],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=errors,

@@ -6,25 +6,64 @@ import errno
 import io
 from collections.abc import Callable, Sequence
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from genbench.report.printable import printable, printable_lines
 
+LEAST_LAST = 24
+"""Characters that the last column needs to stand beside the others, if it has as many."""
+GAP = 2
+"""Spaces between columns."""
+INDENT = 4
+"""Spaces before the last cell of a row that stands below the others."""
 
-def table_of(rows: list[list[str]], header: list[str] | None, styles: list[str] | None = None) -> Table:
-    """A plain table of text, without a header where there is none; the first and the last column wrap."""
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0), show_header=header is not None)
-    width = len(header or rows[0])
-    for index in range(width):
-        foldable = index in (0, width - 1)
-        table.add_column(
-            escape(printable_lines(header[index])) if header else "", overflow="fold", no_wrap=not foldable
-        )
-    for index, row in enumerate(rows):
-        table.add_row(*map(plain, row), style=styles[index] if styles else "")
+
+def print_table(
+    console: Console, rows: list[list[str]], header: list[str] | None, styles: list[str] | None = None
+) -> None:
+    """Print a plain table of text, without a header where there is none, in whose last column prose may stand.
+
+    Names are not broken: only cells of the last column are, between words, and where little room is left beside the
+    others, they stand below them. In a terminal that is too narrow for the others, all cells are folded.
+    """
+    styles = styles or [""] * len(rows)
+    *widths, last = _widths(rows, header)
+    room = console.width - sum(width + GAP for width in widths)
+    if room >= min(last, LEAST_LAST) or not widths:
+        console.print(_wrapping([*widths, None], rows, header, styles))
+        return
+    if room + GAP < 0:
+        console.print(_wrapping([None] * (len(widths) + 1), rows, header, styles))
+        return
+    if header:
+        console.print(_wrapping(widths, [], header[:-1], []))
+        console.print(Padding(Text(printable_lines(header[-1]), style="bold"), (0, 0, 0, INDENT)))
+    for row, style in zip(rows, styles, strict=True):
+        console.print(_wrapping(widths, [row[:-1]], None, [style]))
+        console.print(Padding(plain(row[-1], style), (0, 0, 0, INDENT)))
+
+
+def _widths(rows: list[list[str]], header: list[str] | None) -> list[int]:
+    """Of each column, the characters of its longest line."""
+    cells = [[plain(cell).plain for cell in row] for row in [*([header] if header else []), *rows]]
+    return [max(cell_len(line) for cell in column for line in cell.split("\n")) for column in zip(*cells, strict=True)]
+
+
+def _wrapping(
+    widths: Sequence[int | None], rows: list[list[str]], header: list[str] | None, styles: Sequence[str]
+) -> Table:
+    """A table whose columns have these widths, or share what is left where they have none."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0), show_header=header is not None)
+    for index, width in enumerate(widths):
+        title = escape(printable_lines(header[index])) if header else ""
+        table.add_column(title, overflow="fold", no_wrap=width is not None, width=width)
+    for row, style in zip(rows, styles, strict=True):
+        table.add_row(*map(plain, row), style=style)
     return table
 
 

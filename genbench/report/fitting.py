@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from genbench.columns import FIRST, Column
+from genbench.columns import Column, most_wanted
 from genbench.leaderboard import Leaderboard
 
 FEWEST = 4
@@ -33,10 +33,10 @@ Fits = Callable[[Layout], bool]
 def fitting(view: Leaderboard, fits: Fits) -> Layout:
     """The first of the layouts that fits, or the narrowest.
 
-    All columns with intervals beside them, then below them with what costs do; else the scores that are read first, of
-    :data:`genbench.columns.FIRST`. Where these are too wide, cost columns go first, the last one before the others;
-    then intervals move below their means, then columns of scores go down to ``FEWEST``, then the intervals, then more
-    columns, the least wanted first.
+    All columns with intervals beside them, then below them with what costs do; else the scores that
+    :func:`genbench.columns.most_wanted` puts first. Where these are too wide, cost columns go first, the last one
+    before the others; then intervals move below their means, then columns of scores go down to ``FEWEST``, then the
+    intervals, then more columns, the least wanted first.
     """
     for layout in _layouts(view):
         if fits(layout):
@@ -91,6 +91,5 @@ def _block(parts: Sequence[Column | str], intervals: Intervals) -> Layout:
 
 def _first(columns: tuple[Column, ...], count: int) -> tuple[Column, ...]:
     """The ``count`` columns that are read first, in the order of the table."""
-    keys = [column.key for column in columns]
-    order = [key for key in FIRST if key in keys] + [key for key in keys if key not in FIRST]
-    return tuple(column for column in columns if column.key in order[:count])
+    first = most_wanted(columns)[:count]
+    return tuple(column for column in columns if column in first)

@@ -163,7 +163,8 @@ def _ranks(board: Leaderboard) -> list[str]:
             f"Holm's correction within the column ({to}{pairs} pair{'s' * (pairs > 1)}) at {100 * ALPHA:g} %."
         ]
     seeds = len(board.benchmark.file.seeds)
-    return [f"No ranks: they need {MIN_SEEDS} seeds, and there are {seeds}."] if seeds < MIN_SEEDS else []
+    are = "is" if seeds == 1 else "are"
+    return [f"No ranks: they need {MIN_SEEDS} seeds, and there {are} {seeds}."] if seeds < MIN_SEEDS else []
 
 
 def _measured(board: Leaderboard) -> list[str]:

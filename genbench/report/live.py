@@ -111,7 +111,7 @@ class View:
         self._say = say
         self._stopping = stopping
         self._began: dict[str, float] = {}
-        already = f"; {kept} are done already" if kept else ""
+        already = f"; {kept} done already" if kept else ""
         say(f"{len(runs)} {'run' if len(runs) == 1 else 'runs'} to do, {jobs} side by side{already}")
 
     def started(self, run: PlannedRun) -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from genbench.record import Audit, Milestone, Record, Score
-from genbench.report.console import plain, print_fitted, print_stacked, table_of
+from genbench.report.console import plain, print_fitted, print_stacked, print_table
 from genbench.report.legend import deviation, withheld
 from genbench.report.numbers import ARROWS, cost, significant
 from genbench.report.printable import printable
@@ -116,7 +116,7 @@ def print_spelled(samples: Sequence[tuple[str, str]], console: Console) -> None:
     for text, of in samples:
         by_class.setdefault(of, []).append(text or "-")
     rows = [[of, "  ".join(texts)] for of, texts in sorted(by_class.items())]
-    console.print(table_of([row if row[0] else row[1:] for row in rows], None))
+    print_table(console, [row if row[0] else row[1:] for row in rows], None)
 
 
 def _attempts(console: Console, record: Record) -> None:
@@ -135,7 +135,7 @@ def _attempts(console: Console, record: Record) -> None:
         ]
         for number, attempt in enumerate(record.attempts, 1)
     ]
-    console.print(table_of(rows, ["Attempt", "Status", "Started", "Seconds", "Went on\nfrom step", "Reason"]))
+    print_table(console, rows, ["Attempt", "Status", "Started", "Seconds", "Went on\nfrom step", "Reason"])
 
 
 def _seconds_between(started: str, finished: str) -> str:
@@ -192,7 +192,7 @@ def _audit(console: Console, record: Record) -> None:
     rows = [[entry.name, entry.verdict, _nats(entry.measured), _nats(entry.limit), entry.message]
             for entry in audit.findings]  # fmt: skip
     if rows:
-        console.print(table_of(rows, ["Test", "Verdict", "Measured", "Limit", "Finding"]))
+        print_table(console, rows, ["Test", "Verdict", "Measured", "Limit", "Finding"])
 
 
 def _nats(value: float | None) -> str:
@@ -238,7 +238,7 @@ def _section(console: Console, title: str, values: dict[str, str]) -> None:
     if not values:
         return
     _heading(console, title)
-    console.print(table_of([[key, value] for key, value in values.items()], None))
+    print_table(console, [[key, value] for key, value in values.items()], None)
 
 
 def _heading(console: Console, title: str) -> None:

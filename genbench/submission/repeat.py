@@ -16,6 +16,7 @@ from genbench.errors import GenbenchError
 from genbench.plugins import Registry
 from genbench.record import Record, Score
 from genbench.replay import differences, plan_again, why_not_repeatable
+from genbench.single_file import UNPACKAGED
 from genbench.submission.bundle import STATE
 from genbench.submission.contents import read_samples
 from genbench.submission.interval import prediction, shared_level
@@ -129,9 +130,10 @@ def _planned(
             run = plan_again(registry, benchmark, record)
         except GenbenchError as error:
             found = str(error).removeprefix(f"{record.run}: ")
-            verdict.fail(
-                level, "code", "model", "the installed plugin of the same code", found, "Install that version."
-            )
+            in_file = record.model.version == UNPACKAGED
+            promised = "its file of the same code" if in_file else "the installed plugin of the same code"
+            advice = "Ask its author for it, and look at it before it runs." if in_file else "Install that version."
+            verdict.fail(level, "code", "model", promised, found, advice)
         else:
             yield verdict, run, record
 

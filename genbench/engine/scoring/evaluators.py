@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from genbench.engine.blame import message_of, place_of
 from genbench.engine.contract import resolve
 from genbench.engine.torchvision_compat import mend
 from genbench.errors import DataError
@@ -42,10 +43,10 @@ def load_evaluator(spec: EvaluatorSpec) -> Evaluator:
     try:
         extractor = resolve(spec.factory)(spec.name, layers, weights=spec.weights)
     except Exception as error:
-        reason = str(error).strip().splitlines() or [""]
+        place = place_of(error)
         raise DataError(
             f"evaluator {spec.name!r}: {spec.weights} has the declared hash, but {spec.factory} cannot load it: "
-            f"{type(error).__name__}: {reason[0]}"
+            f"{message_of(error)}" + (f" at {place}" if place else "")
         ) from error
     extractor.requires_grad_(False)
     extractor.eval()
@@ -79,6 +80,7 @@ def extract(evaluator: Evaluator, x: NDArray[np.uint8], batch_size: int | None =
         batch = np.zeros((size, *spec.shape), dtype=np.uint8)
         batch[: len(chunk)] = chunk
         layers = evaluator.extractor(torch.from_numpy(as_rgb(batch, spec.levels) if spec.rgb else batch))
+        _check_layers(spec, layers)
         features.append(layers[0][: len(chunk)])
         logits.append(torch.zeros(len(chunk), 0) if spec.logits is None else layers[1][: len(chunk)])
     all_features, all_logits = torch.cat(features), torch.cat(logits)
@@ -111,6 +113,20 @@ def _check_images(spec: EvaluatorSpec, x: NDArray[Any]) -> None:
     if int(x.max()) >= spec.levels:
         raise DataError(
             f"evaluator {spec.name!r}: takes values 0 .. {spec.levels - 1}, and the largest is {int(x.max())}"
+        )
+
+
+def _check_layers(spec: EvaluatorSpec, layers: object) -> None:
+    wanted = 1 if spec.logits is None else 2
+    tensors = isinstance(layers, tuple | list) and all(isinstance(layer, torch.Tensor) for layer in layers)
+    if not tensors or len(layers) != wanted:  # type: ignore[arg-type]
+        asked = spec.features if spec.logits is None else f"{spec.features} and {spec.logits}"
+        found = type(layers).__name__
+        if isinstance(layers, tuple | list):
+            found += f" of {len(layers)}: {', '.join(type(layer).__name__ for layer in layers[:4])}"
+        raise DataError(
+            f"evaluator {spec.name!r}: forward must return a tuple of {wanted} tensor{'s' * (wanted > 1)}, the layers "
+            f"{asked}, not {found}"
         )
 
 

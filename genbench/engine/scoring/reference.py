@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from genbench.code_hash import files_of, sha256_of_files, top_level
 from genbench.engine import splits
 from genbench.engine.contract import prepare_torch
 from genbench.engine.data import Examples
@@ -98,7 +99,8 @@ def reference_for(
 ) -> Reference:
     """The reference of a split: one that a person gave, or that in the cache if it is intact.
 
-    Its file is named by the source's key, torch's version and the number of threads, which the last bits hang on.
+    Its file is named by the source's key, the evaluator's code, torch's version and the number of threads, which the
+    last bits hang on.
     Otherwise it is computed and kept; a folder that cannot be written only costs the time again.
 
     Args:
@@ -115,7 +117,7 @@ def reference_for(
         if given.source.split == split:
             _check_source(given_path, given.source, source)
             return given
-    path = cache / f"{source.key}-{arithmetic()}.safetensors"
+    path = cache / f"{source.key}-{_code_of(evaluator)}-{arithmetic()}.safetensors"
     with contextlib.suppress(DataError):
         cached = read_reference(path)
         if cached.source == source:
@@ -125,6 +127,13 @@ def reference_for(
     with contextlib.suppress(OSError):
         write_reference(path, reference)
     return reference
+
+
+def _code_of(evaluator: EvaluatorSpec) -> str:
+    """The hash of the Python files of the package that an evaluator comes from: its author may change what it makes of
+    the same weights, and what was kept before is then of another evaluator."""
+    files = files_of(top_level(evaluator.factory))
+    return sha256_of_files(entry for entry in files if entry[0].suffix == ".py")[:16]
 
 
 def check_references(evaluator: dict[str, Any], data_sha256: str, dev: bool) -> None:

@@ -6,33 +6,27 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import numpy as np
 import torch
 from pydantic import TypeAdapter
 
 from genbench.engine.download import DOWNLOAD_ERRORS, download
-from genbench.engine.scoring.evaluators import extract, load_evaluator
 from genbench.errors import DataError
 from genbench.specs import EvaluatorSpec
 from genbench.supplies import file_sha256
 
 
 def ready_weights(evaluator: dict[str, Any], cache: str, offline: bool) -> str:
-    """The path of an evaluator's weights, shown to load and to give the declared features of one image.
+    """The path of an evaluator's weights, which do not ship with it.
 
     Args:
-        evaluator: an :class:`~genbench.specs.EvaluatorSpec` as a dict, its ``shape`` and ``levels`` filled in.
+        evaluator: an :class:`~genbench.specs.EvaluatorSpec` as a dict.
         cache: genbench's folder of weights; downloads go there.
         offline: whether nothing may be downloaded.
 
     Raises:
-        DataError: if no file with the declared hash is to be had, saying every way to get it; or if it does not load.
+        DataError: if no file with the declared hash is to be had, saying every way to get it.
     """
-    spec: EvaluatorSpec = TypeAdapter(EvaluatorSpec).validate_python(evaluator)
-    path = spec.weights or str(find_weights(spec, Path(cache), offline))
-    found = EvaluatorSpec(**{**vars(spec), "weights": path})
-    extract(load_evaluator(found), np.zeros((1, *spec.shape), np.uint8), batch_size=1)
-    return path
+    return str(find_weights(TypeAdapter(EvaluatorSpec).validate_python(evaluator), Path(cache), offline))
 
 
 def find_weights(spec: EvaluatorSpec, cache: Path, offline: bool) -> Path:

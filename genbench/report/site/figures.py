@@ -88,8 +88,8 @@ def _against_compute(context: Context, column: Column, groups: Mapping[str, str]
         return None
     title = f"{column.title} against compute"
     caption = (
-        f"At 1/8, 1/4, 1/2 of the budget and at its end; {column.better} is better. Lines are means over seeds; point "
-        "at one for its interval."
+        f"At the benchmark's milestones and at the end of training; {column.better} is better. Lines are means over "
+        "seeds; point at one for its interval."
     )
     chart = curves(title, f"{column.title} of each model against training TFLOP.", lines, COMPUTE,
                    axis_of(board, column.key), floor(board, column.key), groups=list(groups.values()))  # fmt: skip
