@@ -42,7 +42,11 @@ CHEAP = ("noise", "marginals", "vae", "mlp-gan")
 LONG = ("vae", "mlp-gan")
 LONG_BUDGET = ("--budget", "images=40000", "--budget", "flops=none", "--budget", "seconds=600", "--checkpoint", "0.5")
 """Of runs that are to be interrupted: some seconds of training at least."""
-SCALED = ("vae", "beta-vae", "mlp-gan", "dcgan", "cvae", "hvae", "ae-gmm", "cgan")
+SCALED = (
+    "vae", "beta-vae", "mlp-gan", "dcgan", "cvae", "hvae", "ae-gmm", "cgan", "acgan", "sngan", "sagan", "wgan-gp",
+    "rnn-gan", "crnn-gan",
+)  # fmt: skip
+"""As many that the start of a call, some ten seconds, is a small part of what two workers take."""
 NODE_MEMORY = 8 << 30
 PATIENCE = 600.0
 """Seconds that anything may take here before it is taken for hung."""
