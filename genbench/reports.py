@@ -55,7 +55,8 @@ class CheckReport:
     Attributes:
         model, benchmark: what was checked, and on whose data.
         results: of each check, with ``name``, ``group``, ``verdict`` (``passed``, ``failed`` or ``skipped``) and, where
-            it failed, ``promise``, ``measured``, ``cause`` and ``read``.
+            it failed, ``promise``, ``measured``, ``cause`` and ``read``; a check that passed may have a remark as
+            its ``message``.
     """
 
     model: str
@@ -81,6 +82,9 @@ class CheckReport:
         lines = [repr(self)[1:-1]]
         for result in self.failed:
             lines += [f"  FAILED {result['name']}", *(f"    {line}" for line in explanation(result))]
+        for result in self.results:
+            if result["verdict"] == "passed" and result["message"]:
+                lines += [f"  remark {result['name']}", f"    {result['message']}"]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:

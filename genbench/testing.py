@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +103,8 @@ class ModelCheck:
         if result.verdict == "failed":
             said = "\n".join(f"  {line}" for line in explanation(vars(result)))
             raise AssertionError(f"{_name(self.model)} on {self.benchmark}: {result.name}\n{said}") from _own(error)
+        if result.message:
+            warnings.warn(f"{_name(self.model)} on {self.benchmark}: {result.name}: {result.message}", stacklevel=2)
 
     def __repr__(self) -> str:
         return f"<check {self.rule.name} of {_name(self.model)} on {self.benchmark}>"

@@ -1,6 +1,7 @@
 """The conformance kit: every registered model passes, failures teach, and the process is left as it was."""
 
 import dataclasses
+import math
 import pydoc
 import re
 from collections.abc import Iterator
@@ -10,7 +11,15 @@ import pytest
 import torch
 from installing import ROOT
 from jobs import job_of, one_of_each_family, usual_benchmark
-from mutants import HONEST, MUTANTS, ChangesTheDefaultDtype, SeedsWhenBuilt, TakesMoreThreads, spec_of
+from mutants import (
+    HONEST,
+    MUTANTS,
+    ChangesTheDefaultDtype,
+    HonestByCounting,
+    SeedsWhenBuilt,
+    TakesMoreThreads,
+    spec_of,
+)
 
 from genbench import ModelSpec
 from genbench.engine import checks
@@ -18,6 +27,7 @@ from genbench.engine.checks import RULES, Result, Rule, judge, process
 from genbench.engine.checks.place import OF_CHECK, place_of_method
 from genbench.engine.checks.subject import Subject
 from genbench.plugins import discover
+from genbench.reports import CheckReport
 from genbench.testing import explanation
 
 REGISTRY = discover()
@@ -112,6 +122,33 @@ def test_a_failure_says_what_was_promised_measured_and_likely(tmp_path: Path) ->
     assert re.fullmatch(r"where:        mutants\.py:\d+, SamplesFloats\.sample", where)
     assert cause.startswith("likely cause: ")
     assert read == "read more:    python -m pydoc genbench.model.Model.sample; docs/conformance.md#sampling"
+
+
+class Counts(HonestByCounting):
+    """Its likelihood is that of its counts, lowered by ``too_low`` of what knowing nothing takes."""
+
+    too_low = 0.0
+
+    def log_prob(self, x: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        logs = (self.counts / self.counts.sum(1, keepdim=True)).log()  # [D, levels]
+        nats = logs.gather(1, x.flatten(1).long().T).sum(0)
+        return nats - self.too_low * self.data.dims * math.log(self.data.levels)
+
+
+class CountsTooLow(Counts):
+    too_low = 0.1
+
+
+@pytest.mark.parametrize(("model", "remarked"), [(Counts, False), (CountsTooLow, True)])
+def test_a_likelihood_below_that_of_knowing_nothing_is_remarked_upon_and_passes(
+    model: type, remarked: bool, tmp_path: Path
+) -> None:
+    spec = spec_of(model, likelihood="bound", conditional=False, max_epochs=1)
+    result = ask(spec, tmp_path, AUDIT)[AUDIT]
+    assert result.verdict == "passed"
+    assert ("knowing nothing takes D log(levels) = 181.3" in result.message) is remarked
+    shown = CheckReport("toy", "digits", (dataclasses.asdict(result),))
+    assert (f"remark {AUDIT}" in str(shown)) is remarked
 
 
 class Shy(type):

@@ -79,7 +79,7 @@ def _tell_group(group: str) -> None:
 
 
 def _print(what: str, results: Results, missing: int) -> None:
-    """A line a group, each failure in full, why checks were skipped, and the sum.
+    """A line a group, each failure and each remark in full, why checks were skipped, and the sum.
 
     Args:
         missing: the number of checks that were not come to.
@@ -90,6 +90,8 @@ def _print(what: str, results: Results, missing: int) -> None:
         for result in found:
             if result["verdict"] == "failed":
                 _print_failure(result)
+            elif result["verdict"] == "passed" and result["message"]:
+                _print_remark(result)
         reasons = Counter(result["message"] for result in found if _verdict(result) == "skipped")
         for reason, count in reasons.items():
             click.echo(f"  {click.style('skipped', fg='yellow')} {count}: {printable(reason)}")
@@ -127,15 +129,24 @@ def _print_failure(result: Mapping[str, Any]) -> None:
 
     click.echo(f"  {click.style('FAILED', fg='red')} {result['name']}")
     for line in explanation(result):
-        filled = textwrap.fill(
-            printable_lines(line),
-            min(MOST_WIDTH, shutil.get_terminal_size().columns),
-            initial_indent=" " * 4,
-            subsequent_indent=" " * 18,
-            break_on_hyphens=False,
-            break_long_words=False,
-        )
-        click.echo(filled)
+        click.echo(_filled(line, 18))
+
+
+def _print_remark(result: Mapping[str, Any]) -> None:
+    click.echo(f"  {click.style('remark', fg='yellow')} {result['name']}")
+    click.echo(_filled(result["message"], 4))
+
+
+def _filled(line: str, indent: int) -> str:
+    """A line folded to the terminal, its further ones behind ``indent`` spaces."""
+    return textwrap.fill(
+        printable_lines(line),
+        min(MOST_WIDTH, shutil.get_terminal_size().columns),
+        initial_indent=" " * 4,
+        subsequent_indent=" " * indent,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
 
 
 def _counts(verdicts: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from genbench.engine.checks import audit, construction, cost, likelihood, process, sampling, state, training
 from genbench.engine.checks.place import CLASS, CONFIG, method_of, place_of_method
-from genbench.engine.checks.subject import Blocked, Check, Subject, explain
+from genbench.engine.checks.subject import Blocked, Check, Remark, Subject, explain
 from genbench.engine.contract import prepare_torch
 
 GROUPS: dict[str, tuple[Check, ...]] = {
@@ -39,7 +39,7 @@ class Rule:
         group: its key in :data:`GROUPS`.
         promise: the rule in one sentence, the function's docstring.
         function: raises :class:`~genbench.engine.checks.subject.Broken`, or returns the reason why the rule does not
-            apply, or None.
+            apply, a :class:`~genbench.engine.checks.subject.Remark`, or None.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Result:
         name, group, promise: of the :class:`Rule`.
         verdict: ``passed``, ``failed``, or ``skipped`` where the rule does not apply to the model, or could not be
             asked because another check has failed.
-        message: for people, in one line; empty for ``passed``.
+        message: for people, in one line; for ``passed`` a remark, or empty.
         measured, cause: of a failure: what was found, and what most likely brings it about.
         where: of a failure: file, line and name of the method that it is about; empty where there is no source.
         read: where to read more.
@@ -112,15 +112,16 @@ def judge(subject: Subject, rule: Rule) -> tuple[Result, BaseException | None]:
     failing = next((name for name in rule.needs if _verdict(subject, name) == "failed"), None)
     if failing is None:
         subject.ask(rule.name)
-        skipped, error = _ask(subject, rule)
+        said, error = _ask(subject, rule)
         if isinstance(error, Blocked) and error.owner != rule.name and _verdict(subject, error.owner) == "failed":
             failing, error = error.owner, None
     if failing is not None:
-        skipped = f"not asked, since the check {failing} fails"
-    verdict = "failed" if error is not None else "passed" if skipped is None else "skipped"
+        said = f"not asked, since the check {failing} fails"
+    passed = said is None or isinstance(said, Remark)
+    verdict = "failed" if error is not None else "passed" if passed else "skipped"
     subject.verdicts[rule.name] = verdict
     measured, cause = ("", "") if error is None else explain(error)
-    message = f"{measured}; {cause}" if error is not None else skipped or ""
+    message = f"{measured}; {cause}" if error is not None else str(said or "")
     seconds = time.monotonic() - began
     where = "" if error is None else place_of_method(subject.job, rule.method)
     result = Result(rule.name, rule.group, rule.promise, verdict, message, measured, cause, where, rule.read, seconds)
@@ -128,7 +129,7 @@ def judge(subject: Subject, rule: Rule) -> tuple[Result, BaseException | None]:
 
 
 def _ask(subject: Subject, rule: Rule) -> tuple[str | None, BaseException | None]:
-    """Why a rule does not apply, and the error with which it failed."""
+    """Why a rule does not apply, or a remark; and the error with which it failed."""
     budget = subject.job.budget
     with process.preserved():
         prepare_torch(budget.threads, budget.device)

@@ -21,8 +21,14 @@ from genbench.errors import GenbenchError, InvalidOutput, SpecError
 from genbench.job import Job
 from genbench.model import Batch, Model
 
+
+class Remark(str):
+    """What a person ought to hear of a model that keeps a rule."""
+
+
 Check = Callable[["Subject"], str | None]
-"""Raises :class:`Broken`; returns why it does not apply to the model, or None if the model keeps the rule."""
+"""Raises :class:`Broken`; returns why it does not apply to the model, or, if the model keeps the rule, None or a
+:class:`Remark`."""
 
 STEPS = 3
 """Training steps that a check takes; state is compared after twice as many."""
