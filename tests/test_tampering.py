@@ -268,7 +268,7 @@ class FixedNoise(Meddler):
 def test_a_sampler_that_does_not_hear_the_core_s_generators_is_told(tmp_path: Path) -> None:
     job = job_of(REGISTRY, dataclasses.replace(MEDDLER, factory=f"{__name__}:FixedNoise"), tmp_path)
     assert run_stage("train", job.folder / JOB) == 0
-    told = "sample gave the same samples twice: it does not hear the generators that the core seeds"
+    told = "sample gave the same samples for two seeds: it draws from generators of its own, or not at all"
     assert told in evaluate(job)["warnings"]
 
 

@@ -73,7 +73,7 @@ def _evaluate(job: Job, watch: Watch) -> dict[str, Any]:
         again = draw_samples(job, model, job.samples.n, repeat, watch)
         files |= _save_samples(job, f"repeat-{repeat}.npz", *again)
         if np.array_equal(again[0], drawn[0]):
-            watch.note("sample gave the same samples twice: it does not hear the generators that the core seeds")
+            watch.note("sample gave the same samples for two seeds: it draws from generators of its own, or not at all")
     del model
 
     if job.likelihood is not None:
