@@ -222,6 +222,15 @@ def test_contenders_that_none_beats_lead_together_and_the_rest_are_counted() -> 
     assert [entry["name"] for entry in first] == ["m0", "m1", "m2", "m3", "and 2 more"]
 
 
+def test_a_column_that_no_row_has_anything_in_is_not_on_the_page() -> None:
+    found = [factories.record("toy", seed, bits=None) for seed in range(5)]
+    board = build(factories.benchmark(), factories.METRICS, Loaded(found, []))
+    shown = [column.key for column in context_of(board, "", None, {}).board.columns]
+    assert "bits_per_dim" in [column.key for column in board.columns]
+    assert "bits_per_dim" not in shown
+    assert "fid" in shown
+
+
 def test_an_open_division_is_a_page_of_its_own_that_says_so(tmp_path: Path) -> None:
     store = Store(tmp_path / "results")
     of = replace(factories.benchmark(), division="open")

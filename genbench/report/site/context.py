@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from genbench.columns import ESTIMATE, Column
 from genbench.leaderboard import Leaderboard
 from genbench.plugins import Registry
 from genbench.record import Record
+from genbench.report.fitting import is_empty
 from genbench.report.numbers import decimals_of
 from genbench.report.site.axes import Scale
 from genbench.report.site.metrics import Metric, metrics_of
@@ -26,6 +27,7 @@ class Context:
 
     Attributes:
         folder, title: of the benchmark.
+        board: without columns that no row has anything in.
         metrics: its columns, explained.
         decimals: of each column.
         scales: of each column's bars.
@@ -88,6 +90,9 @@ def context_of(board: Leaderboard, definition: str, registry: Registry | None, c
     Args:
         closed: of the open division, the pages of the closed one, where they are on the site; else empty.
     """
+    # A column that no row has anything in, as one of labels where no model is told any, says nothing.
+    filled = tuple(column for column in board.columns if not is_empty(board, column))
+    board = replace(board, columns=filled or board.columns)
     benchmark = board.benchmark
     own = tuple(row for row in board.rows if row.records[0].division == benchmark.division)
     return Context(
