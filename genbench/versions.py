@@ -17,6 +17,8 @@ def _installed() -> dict[str, str]:
 def versions() -> dict[str, str]:
     """Of genbench, Python, torch and NumPy: what one of another version wrote is not gone on with.
 
+    Of a build of torch only as much as its metadata tell: wheels for CUDA from PyPI have no ``+cu130`` there.
+
     Raises:
         importlib.metadata.PackageNotFoundError: if torch or NumPy is not installed.
     """

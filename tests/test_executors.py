@@ -245,12 +245,13 @@ def test_a_sweep_lists_the_work_folder_once_however_many_runs_were_interrupted(
     for seed in range(5):
         with pytest.raises(InterruptedError), store.claim(planned(seed=seed).key, "identity"):
             raise InterruptedError
-    listed: list[Any] = []
-    real = os.listdir
-    monkeypatch.setattr(os, "listdir", lambda path: listed.append(path) or real(path))
+    work, listed = store.root / ".work", []
+    for name in ("listdir", "scandir"):  # pathlib takes the one or the other, by Python's version
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda path, real=real: listed.append(Path(path)) or real(path))
     store.sweep()
-    assert len(listed) == 1
-    assert len(real(store.root / ".work")) == 5
+    assert listed.count(work) == 1
+    assert len(list(work.iterdir())) == 5
 
 
 def test_a_sweep_takes_no_lock_that_a_harness_may_want_which_goes_on_with_the_run(
