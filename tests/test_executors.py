@@ -238,13 +238,19 @@ def test_giving_up_leaves_a_record_that_is_there_by_now(tmp_path: Path, script: 
     assert record.status == "ok"
 
 
+def interrupted(folder: Path, runs: int) -> Store:
+    """A results folder in which as many runs were interrupted."""
+    store = Store(folder / "results")
+    for seed in range(runs):
+        with pytest.raises(InterruptedError), store.claim(planned(seed=seed).key, "identity"):
+            raise InterruptedError
+    return store
+
+
 def test_a_sweep_lists_the_work_folder_once_however_many_runs_were_interrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = Store(tmp_path / "results")
-    for seed in range(5):
-        with pytest.raises(InterruptedError), store.claim(planned(seed=seed).key, "identity"):
-            raise InterruptedError
+    store = interrupted(tmp_path, 5)
     work, listed = store.root / ".work", []
     for name in ("listdir", "scandir"):  # pathlib takes the one or the other, by Python's version
         real = getattr(os, name)
@@ -259,10 +265,7 @@ def test_a_sweep_takes_no_lock_that_a_harness_may_want_which_goes_on_with_the_ru
 ) -> None:
     from genbench.claims import Work
 
-    store = Store(tmp_path / "results")
-    for seed in range(2):
-        with pytest.raises(InterruptedError), store.claim(planned(seed=seed).key, "identity"):
-            raise InterruptedError
+    store = interrupted(tmp_path, 2)
     ledgers = sorted((store.root / ".work").glob("*/run.json"))
     ledgers[1].unlink()  # nobody can go on with that one
     tried: list[str] = []
