@@ -39,11 +39,12 @@ LOST = "the harness ended before the run did"
 LEFTOVER = re.compile(r"^(?P<run>.+?)(\.lock|\.(?P<token>[0-9a-f]{16})(\.trash|\.[0-9a-f]{16}\.publish|))$")
 
 Kind = Literal["attempt", "publish", "trash"]
-ENDINGS: dict[Kind, str] = {
-    "attempt": r"\.[0-9a-f]{16}",
-    "publish": r"\.[0-9a-f]{16}\.[0-9a-f]{16}\.publish",
-    "trash": r"\.[0-9a-f]{16}\.trash",
+ENDINGS: dict[Kind, re.Pattern[str]] = {
+    "attempt": re.compile(r"\.[0-9a-f]{16}"),
+    "publish": re.compile(r"\.[0-9a-f]{16}\.[0-9a-f]{16}\.publish"),
+    "trash": re.compile(r"\.[0-9a-f]{16}\.trash"),
 }
+"""What follows upon a run's name; a pattern of its own for each run would be compiled anew for thousands of them."""
 
 
 class FencedOff(StoreError):
@@ -102,9 +103,9 @@ class Work:
             names: of :meth:`names`, listed since the run's lock was taken; None to list them now. A listing is as long
                 as there are runs under way, on whatever machines.
         """
-        wanted = re.compile(re.escape(self.name) + ENDINGS[kind])
         present = self.names() if names is None else names
-        return [self.folder / name for name in sorted(present) if wanted.fullmatch(name)]
+        own = (name for name in sorted(present) if name.startswith(self.name))
+        return [self.folder / name for name in own if ENDINGS[kind].fullmatch(name, len(self.name))]
 
     def discard(self, path: Path) -> None:
         """Remove a folder of this run: renamed first, so that nothing takes it for what it was.
